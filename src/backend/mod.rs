@@ -1,0 +1,20 @@
+//! The operations that a model is made of, and the devices that run them.
+//!
+//! A model is written once against [`Backend`]. Its tensors, token ids, routes
+//! and samples are backend types, so a step can be queued on a device without
+//! the host looking inside. The fused operations have default bodies composed
+//! of the small ones: a new backend is right before it is fast, and the default
+//! is what a fused kernel is tested against.
+
+pub mod cpu;
+mod random;
+mod rows;
+mod sample;
+mod traits;
+mod weights;
+
+pub use random::uniform;
+pub use rows::{KvMode, Rows, Segment};
+pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};
+pub use traits::{AttentionShape, Backend, KvDtype, KvStore, SkipMode};
+pub use weights::{CcaWeights, ExpertWeights, MergeWeights, RouterWeights};

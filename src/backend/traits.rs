@@ -1,0 +1,236 @@
+//! The `Backend` trait. Shapes are `[rows, columns]`; all arithmetic that
+//! zaya.md section 3 asks to be fp32 is fp32.
+
+use super::{
+    CcaWeights, ExpertWeights, MergeWeights, RouterWeights, Rows, SampleSpec, TokenStats,
+    sample_row,
+};
+use crate::quant::Matrix;
+
+/// Head geometry and rotary embedding of an attention layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionShape {
+    pub query_heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    pub conv_kernels: [usize; 2],
+    pub rotary_dims: usize,
+    pub rope_theta: f64,
+}
+
+impl AttentionShape {
+    /// Convolution channels: all query rows, then all key rows.
+    pub fn channels(&self) -> usize {
+        (self.query_heads + self.kv_heads) * self.head_dim
+    }
+
+    /// Frames of raw context that the two convolutions need.
+    pub fn context_frames(&self) -> usize {
+        self.conv_kernels[0] + self.conv_kernels[1] - 2
+    }
+}
+
+/// What a token routed to the skip class gets: its own input times the
+/// router's weight (the original model), or nothing (transformers 5.23).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SkipMode {
+    #[default]
+    ScaledInput,
+    Zero,
+}
+
+/// Precision of stored keys and values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvDtype {
+    #[default]
+    F16,
+    F32,
+}
+
+/// Keys and values of one layer of one sequence. `clone` is a fork: cheap, and
+/// neither side sees what the other does next.
+pub trait KvStore: Clone + Send {
+    /// Stored positions.
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all positions from `len` on; no effect if there are fewer.
+    fn truncate(&mut self, len: usize);
+}
+
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// Activations, `[rows, columns]`.
+    type Tensor: Clone + Send;
+    /// A matrix in the backend's own layout.
+    type Weight: Send + Sync;
+    /// One matrix per expert.
+    type Stack: Send + Sync;
+    /// An fp32 vector of parameters.
+    type Vector: Send + Sync;
+    /// Token ids, one per row.
+    type Ids: Clone + Send;
+    /// The chosen class and its weight, one per row.
+    type Routes: Clone + Send;
+    type Kv: KvStore;
+    /// CCA state of one layer of one sequence: the last raw `[q | k]` frames and
+    /// the previous token's normed input. `clone` is a snapshot.
+    type CcaState: Clone + Send;
+    /// Statistics of a sampling call, to be read when there is time.
+    type Stats: From<Vec<TokenStats>> + Send;
+
+    /// Short name for the user, e.g. "cpu".
+    fn name(&self) -> &'static str;
+
+    // Weights and states.
+    fn weight(&self, matrix: &Matrix) -> Self::Weight;
+    fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;
+    fn vector(&self, values: &[f32]) -> Self::Vector;
+    fn ids(&self, ids: &[u32]) -> Self::Ids;
+    fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Self::Kv;
+    /// The state before the first token: zeros.
+    fn cca_state(&self, shape: &AttentionShape, hidden: usize) -> Self::CcaState;
+
+    // What the host reads.
+    fn read(&self, tensor: &Self::Tensor) -> Vec<f32>;
+    fn read_ids(&self, ids: &Self::Ids) -> Vec<u32>;
+    /// Class per row; the number of experts means "skipped".
+    fn read_routes(&self, routes: &Self::Routes) -> Vec<u16>;
+    fn read_stats(&self, stats: Self::Stats) -> Vec<TokenStats>;
+
+    // Small operations.
+    /// Rows of the embedding matrix.
+    fn embed(&self, weight: &Self::Weight, ids: &Self::Ids) -> Self::Tensor;
+    /// `x W^T + bias`.
+    fn linear(
+        &self,
+        weight: &Self::Weight,
+        x: &Self::Tensor,
+        bias: Option<&Self::Vector>,
+    ) -> Self::Tensor;
+    /// `x * rsqrt(mean(x^2) + eps) * gain`.
+    fn rms_norm(&self, x: &Self::Tensor, gain: &Self::Vector, eps: f32) -> Self::Tensor;
+    /// The named rows, in that order.
+    fn select_rows(&self, x: &Self::Tensor, rows: &[usize]) -> Self::Tensor;
+    /// Columns of `a`, then columns of `b`.
+    fn concat(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
+    /// `x + y * scale`.
+    fn add_scaled(&self, x: &Self::Tensor, y: &Self::Tensor, scale: &Self::Vector) -> Self::Tensor;
+    /// Exact (erf) GELU.
+    fn gelu(&self, x: &Self::Tensor) -> Self::Tensor;
+    /// Residual merge; without `residual` only the hidden stream counts.
+    fn merge(
+        &self,
+        residual: Option<&Self::Tensor>,
+        block: &Self::Tensor,
+        weights: &MergeWeights<Self>,
+    ) -> Self::Tensor;
+
+    // Attention.
+    /// Each sequence's rows moved down by one: row 0 is the state's previous
+    /// row. The state's previous row becomes the last row of `x`.
+    fn delay(
+        &self,
+        x: &Self::Tensor,
+        rows: &Rows,
+        states: &mut [&mut Self::CcaState],
+    ) -> Self::Tensor;
+    /// zaya.md 3.3, steps 2 to 5 and the rotation of step 7: raw `q` and `k`
+    /// to normalised, tempered, rotated ones; advances the states' frames.
+    fn cca_mix(
+        &self,
+        q: &Self::Tensor,
+        k: &Self::Tensor,
+        weights: &CcaWeights<Self>,
+        shape: &AttentionShape,
+        rows: &Rows,
+        states: &mut [&mut Self::CcaState],
+    ) -> (Self::Tensor, Self::Tensor);
+    /// Causal grouped-query attention, scale `1 / sqrt(head_dim)`, fp32 softmax.
+    /// Keys and values are rounded to the cache's precision before they are read.
+    fn attend(
+        &self,
+        q: &Self::Tensor,
+        k: &Self::Tensor,
+        v: &Self::Tensor,
+        shape: &AttentionShape,
+        rows: &Rows,
+        caches: &mut [&mut Self::Kv],
+    ) -> Self::Tensor;
+
+    // Experts.
+    /// Softmax over the classes; the class is the arg-max of probability plus
+    /// bias (lowest index on ties), its weight the unbiased probability.
+    fn choose(&self, logits: &Self::Tensor, biases: &Self::Vector) -> Self::Routes;
+    /// Each row times the matrix of its expert; zero for skipped rows.
+    fn expert_linear(
+        &self,
+        stack: &Self::Stack,
+        x: &Self::Tensor,
+        routes: &Self::Routes,
+    ) -> Self::Tensor;
+    /// `silu(gate) * up`.
+    fn swiglu(&self, gate: &Self::Tensor, up: &Self::Tensor) -> Self::Tensor;
+    /// `weight * y`, and for skipped rows `weight * x` or zero.
+    fn combine(
+        &self,
+        y: &Self::Tensor,
+        x: &Self::Tensor,
+        routes: &Self::Routes,
+        skip: SkipMode,
+    ) -> Self::Tensor;
+
+    /// The router of zaya.md 3.4: routes, and the router state that the next
+    /// layer adds to its own.
+    fn route(
+        &self,
+        x: &Self::Tensor,
+        previous: Option<&Self::Tensor>,
+        w: &RouterWeights<Self>,
+    ) -> (Self::Routes, Self::Tensor) {
+        let mut state = self.linear(&w.down, x, Some(&w.down_bias));
+        if let (Some(scale), Some(previous)) = (&w.state_scale, previous) {
+            state = self.add_scaled(&state, previous, scale);
+        }
+        let z = self.rms_norm(&state, &w.norm, w.norm_eps);
+        let z = self.gelu(&self.linear(&w.fc1, &z, Some(&w.fc1_bias)));
+        let z = self.gelu(&self.linear(&w.fc2, &z, Some(&w.fc2_bias)));
+        let logits = self.linear(&w.out, &z, None);
+        (self.choose(&logits, &w.balancing_biases), state)
+    }
+
+    /// SwiGLU over each row's expert.
+    fn experts(
+        &self,
+        x: &Self::Tensor,
+        routes: &Self::Routes,
+        w: &ExpertWeights<Self>,
+        skip: SkipMode,
+    ) -> Self::Tensor {
+        let gate = self.expert_linear(&w.gate, x, routes);
+        let up = self.expert_linear(&w.up, x, routes);
+        let y = self.expert_linear(&w.down, &self.swiglu(&gate, &up), routes);
+        self.combine(&y, x, routes, skip)
+    }
+
+    /// Head and sampling in one: an id per row of `hidden`, and statistics.
+    /// The default body computes all logits and samples on the host.
+    fn sample(
+        &self,
+        head: &Self::Weight,
+        hidden: &Self::Tensor,
+        specs: &[SampleSpec],
+    ) -> (Self::Ids, Self::Stats) {
+        let logits = self.read(&self.linear(head, hidden, None));
+        let vocab = logits.len() / specs.len().max(1);
+        let stats: Vec<TokenStats> = logits
+            .chunks_exact(vocab.max(1))
+            .zip(specs)
+            .map(|(row, spec)| sample_row(row, spec))
+            .collect();
+        let ids: Vec<u32> = stats.iter().map(|s| s.id).collect();
+        (self.ids(&ids), Self::Stats::from(stats))
+    }
+}

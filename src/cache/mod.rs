@@ -1,0 +1,1 @@
+//! Per-layer state of a sequence: snapshot, fork, exact truncation.

@@ -1,0 +1,116 @@
+//! The type-erased engine: a model on a backend, without either type's name.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+
+use crate::backend::{SampleSpec, TokenStats};
+
+/// What the floors above may know about a loaded model.
+#[derive(Clone, Debug)]
+pub struct EngineInfo {
+    pub vocab: usize,
+    /// Fused layers; also the number of expert choices per token.
+    pub layers: usize,
+    pub experts: usize,
+    /// Backend and activation type, e.g. "cpu, f32".
+    pub backend: String,
+}
+
+/// The state of one sequence: its tokens and what the model computed for them.
+/// A value: `fork` is cheap and copies on write.
+pub struct Cache {
+    pub(super) tokens: Vec<u32>,
+    pub(super) state: Box<dyn CacheState>,
+}
+
+pub(super) trait CacheState: Any + Send {
+    fn fork(&self) -> Box<dyn CacheState>;
+    fn mark(&mut self);
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+impl Cache {
+    /// The ids that were run, in order.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// An independent copy; shares memory until one side changes.
+    pub fn fork(&self) -> Self {
+        Self {
+            tokens: self.tokens.clone(),
+            state: self.state.fork(),
+        }
+    }
+
+    /// Keeps the state at this position, so that a later truncation to here
+    /// replays nothing. The oldest of more than a few marks is dropped.
+    pub fn mark(&mut self) {
+        self.state.mark();
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("token id {0} is outside the vocabulary of {1}")]
+    UnknownToken(u32, usize),
+    #[error("a cache of another engine was given to this one")]
+    ForeignCache,
+}
+
+/// A prefill stopped by its observer; the cache holds what was run so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+/// One sequence's part in a step.
+pub struct StepRow<'a> {
+    pub cache: &'a mut Cache,
+    /// The id to run: the newest one, not yet in the cache.
+    pub token: u32,
+    pub spec: SampleSpec,
+}
+
+/// What a step gave one sequence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub stats: TokenStats,
+    /// Class chosen at each layer while predicting this token; the number of
+    /// experts means "skipped".
+    pub routes: Vec<u16>,
+}
+
+/// A loaded model. Deterministic: the same bits for any thread count, chunk
+/// size and batch.
+pub trait Engine: Send {
+    fn info(&self) -> &EngineInfo;
+
+    fn new_cache(&self) -> Cache;
+
+    /// Runs `tokens` after what the cache holds, in chunks. `progress(done,
+    /// total)` is called before each chunk and after the last; `Break` stops there.
+    fn prefill(
+        &self,
+        cache: &mut Cache,
+        tokens: &[u32],
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<Interrupted>, Error>;
+
+    /// Runs one token of each sequence and samples the next of each.
+    fn step(&self, rows: &mut [StepRow<'_>]) -> Result<Vec<Step>, Error>;
+
+    /// Forgets all but the first `len` tokens. Exact. Returns how many tokens
+    /// were run again to rebuild the convolution state: at most twice the layers.
+    fn truncate(&self, cache: &mut Cache, len: usize) -> Result<usize, Error>;
+
+    /// Logits `[tokens, vocab]` (row-major) of all of `tokens`, run after what
+    /// the cache holds. For checking, not for generating.
+    fn logits(&self, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<f32>, Error>;
+}

@@ -1,0 +1,29 @@
+//! The built-in tools. What the model and the policy are told about each is in
+//! `tools/NAME.toml`; the code is in `src/tools/NAME.rs`. Every output is
+//! bounded text in the shape that models are trained on.
+
+use serde_json::{Map, Value};
+
+/// What came of a call. `output` is what the model reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub ok: bool,
+    pub output: String,
+    /// Something was cut from the middle; the output says so.
+    pub truncated: bool,
+}
+
+/// A call as the model made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub name: String,
+    pub arguments: Map<String, Value>,
+}
+
+/// What a call would do, as far as permission goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    Read,
+    Write,
+    Run,
+}
