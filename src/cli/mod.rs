@@ -1,2 +1,3 @@
 //! .
 pub mod debug_chat;
+pub mod inspect;
