@@ -22,4 +22,4 @@ pub use message::{Message, Role, ToolCall, ToolSpec, name_calls};
 pub use parser::{MarkerIds, Parser, ParserOptions};
 pub use prompt::{GenerationPrompt, Prompt, RenderOptions, Renderer, Thinking};
 pub use reasoning::Start;
-pub use template::{Context, Template};
+pub use template::Template;
