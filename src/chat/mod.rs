@@ -3,6 +3,26 @@
 //! tool says becomes a control token, and no markup reaches visible text.
 
 mod content;
+mod error;
+mod event;
+mod literal;
+mod markers;
+mod marks;
 mod message;
+mod parser;
+mod prompt;
+mod python;
+mod reasoning;
+mod schema;
+mod template;
+mod visible;
+mod zaya_xml;
 
-pub use message::{Message, Role, ToolCall, ToolSpec};
+pub use error::Error;
+pub use event::{ChatEvent, coalesce};
+pub use markers::MarkerIds;
+pub use message::{Message, Role, ToolCall, ToolSpec, name_calls};
+pub use parser::{Parser, ParserOptions};
+pub use prompt::{GenerationPrompt, Prompt, RenderOptions, Renderer, Thinking};
+pub use reasoning::Start;
+pub use template::Template;
