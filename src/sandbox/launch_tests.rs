@@ -49,8 +49,10 @@ fn wait_until_dead(pids: &[i32]) {
     }
     let left: Vec<_> = pids.iter().filter(|pid| alive(**pid)).collect();
     for pid in &left {
-        let _ =
-            rustix::process::kill_process(Pid::from_raw(**pid).unwrap(), rustix::process::Signal::KILL);
+        let _ = rustix::process::kill_process(
+            Pid::from_raw(**pid).unwrap(),
+            rustix::process::Signal::KILL,
+        );
     }
     panic!("still running: {left:?}");
 }
@@ -104,7 +106,13 @@ fn no_descriptor_of_ours_is_inherited() {
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "x").unwrap();
     let _open = std::fs::File::open(&secret).unwrap();
-    let got = run(&workspace, "ls -l /proc/self/fd 2>/dev/null", &limits(), &|| false).unwrap();
+    let got = run(
+        &workspace,
+        "ls -l /proc/self/fd 2>/dev/null",
+        &limits(),
+        &|| false,
+    )
+    .unwrap();
     assert!(!got.output.text.contains("secret"), "{}", got.output.text);
 }
 
@@ -182,7 +190,9 @@ fn endless_output_is_bounded_in_memory_and_time() {
     assert_eq!(got.end, End::Flooded(8 << 20));
     assert!(started.elapsed() < Duration::from_secs(10));
     assert!(got.output.truncated && got.output.text.len() < 5000);
-    assert!(got.output.text.starts_with("y\ny\n") && got.output.text.contains(" lines omitted ...]"));
+    assert!(
+        got.output.text.starts_with("y\ny\n") && got.output.text.contains(" lines omitted ...]")
+    );
 }
 
 #[test]

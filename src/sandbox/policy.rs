@@ -2,7 +2,7 @@
 //! `Policy` value; file tools and commands are judged by the same one. Layers
 //! below the user (project, model) can only tighten it: `tighten` is a meet.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// Ordered from the freest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,8 +61,9 @@ impl Policy {
     /// keeps a hopeless question from being asked.
     pub fn decide(&self, action: Action<'_>) -> Decision {
         match action {
-            Action::Read(path) => outside(path, Decision::Allow),
-            Action::Write(path) => outside(path, self.rules.write),
+            Action::Read(path) | Action::Write(path) if !stays_inside(path) => Decision::Deny,
+            Action::Read(_) => Decision::Allow,
+            Action::Write(_) => self.rules.write,
             Action::Run(_) => self.rules.run,
         }
     }
@@ -79,20 +80,23 @@ impl Policy {
     }
 }
 
-fn outside(path: &Path, inside: Decision) -> Decision {
-    use std::path::Component;
+/// Whether a relative path stays beneath its start, by its text alone. What is
+/// asked about and what is opened both go by this, so that they cannot differ.
+pub(super) fn stays_inside(path: &Path) -> bool {
     let mut depth = 0usize;
-    for component in path.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Decision::Deny;
-            }
+    path.components().all(|component| match component {
+        Component::Normal(_) => {
+            depth += 1;
+            true
         }
-    }
-    inside
+        Component::CurDir => true,
+        Component::ParentDir => {
+            let inside = depth > 0;
+            depth = depth.saturating_sub(1);
+            inside
+        }
+        Component::RootDir | Component::Prefix(_) => false,
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 pub(super) struct ProcessTree {
     /// Leader of the session and of the process group.
     leader: Pid,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only /proc shows it"))]
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only /proc shows it")
+    )]
     marker: String,
 }
 

@@ -12,6 +12,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
+use super::policy::stays_inside;
+
 /// An open folder and the names by which a path into it may begin.
 #[derive(Debug)]
 pub struct Workspace {
@@ -42,6 +44,7 @@ pub enum FileError {
         bytes: u64,
         limit: u64,
     },
+    TooManyEntries(usize),
     Io(io::Error),
 }
 
@@ -57,6 +60,7 @@ impl fmt::Display for FileError {
             FileError::TooLarge { bytes, limit } => {
                 write!(f, "too large ({bytes} bytes, the limit is {limit})")
             }
+            FileError::TooManyEntries(limit) => write!(f, "more than {limit} entries"),
             FileError::Io(error) => {
                 // The system's own words, without Rust's " (os error 13)".
                 let text = error.to_string();
@@ -99,8 +103,8 @@ impl Workspace {
     }
 
     /// A path as a model writes it, relative to the root: absolute paths are
-    /// accepted where they begin with the root. Whether it leads outside is
-    /// decided when it is opened.
+    /// accepted where they begin with the root. A path that leaves by its text
+    /// is refused here; one that leaves by a link, when it is opened.
     pub fn relative(&self, path: &str) -> Result<PathBuf, FileError> {
         if path.is_empty() || path.contains('\0') {
             return Err(FileError::NotFound);
@@ -114,6 +118,9 @@ impl Workspace {
         } else {
             path
         };
+        if !stays_inside(path) {
+            return Err(FileError::Outside);
+        }
         // `components` drops `.` and doubled slashes, and keeps `..`.
         let clean: PathBuf = path
             .components()
@@ -133,10 +140,7 @@ impl Workspace {
         let mut entries = Vec::new();
         for entry in dir.entries()? {
             if entries.len() == limit {
-                return Err(FileError::TooLarge {
-                    bytes: limit as u64,
-                    limit: limit as u64,
-                });
+                return Err(FileError::TooManyEntries(limit));
             }
             let entry = entry?;
             let kind = entry.file_type()?;
