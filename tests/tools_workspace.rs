@@ -181,6 +181,20 @@ fn links_that_stay_inside_work() {
 }
 
 #[test]
+fn links_in_a_circle_are_an_error() {
+    let yard = Yard::new();
+    symlink("b", yard.inside("a")).unwrap();
+    symlink("a", yard.inside("b")).unwrap();
+    for outcome in yard.all("a") {
+        assert!(!outcome.ok, "{outcome:?}");
+        assert!(
+            outcome.output.starts_with("error: a: Too many levels"),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
 fn a_workspace_opened_through_a_link_accepts_both_names() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("real")).unwrap();
@@ -200,6 +214,7 @@ fn a_swapped_link_never_leads_out() {
     fs::create_dir(yard.inside("real")).unwrap();
     fs::write(yard.inside("real/secret"), "HARMLESS SECRE\n").unwrap();
     let link = yard.inside("flip");
+    symlink("real", &link).unwrap();
     let stop = AtomicBool::new(false);
     let (mut inside, mut refused) = (0, 0);
     std::thread::scope(|scope| {
@@ -255,14 +270,10 @@ fn a_swapped_link_never_leads_out() {
 #[test]
 fn pipes_sockets_and_devices_do_not_block() {
     let yard = Yard::new();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        yard.inside("fifo"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    assert_cmd::Command::new("mkfifo")
+        .arg(yard.inside("fifo"))
+        .assert()
+        .success();
     let _socket = std::os::unix::net::UnixListener::bind(yard.inside("socket")).unwrap();
     let started = Instant::now();
     for path in ["fifo", "socket"] {
@@ -287,6 +298,7 @@ fn modes_are_kept_and_nothing_is_left_behind() {
     fs::write(&script, "echo one\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o751)).unwrap();
     let before = fs::metadata(&script).unwrap();
+    fs::hard_link(&script, yard.outside().join("hard")).unwrap();
     assert!(
         yard.run(
             "edit_file",
@@ -304,8 +316,9 @@ fn modes_are_kept_and_nothing_is_left_behind() {
     let after = fs::metadata(&script).unwrap();
     assert_eq!(after.mode() & 0o7777, 0o751);
     assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
-    // A new file: replaced by rename, so a hard link elsewhere keeps the old text.
-    assert_ne!(after.ino(), before.ino());
+    // Replaced by rename, so a hard link outside keeps the old text.
+    let hard = fs::read_to_string(yard.outside().join("hard")).unwrap();
+    assert_eq!(hard, "echo one\n");
     assert_eq!(names(&yard.inside("")), ["run.sh"]);
 }
 

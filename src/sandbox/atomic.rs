@@ -11,6 +11,9 @@ use rustix::fs::{Gid, Uid};
 
 use super::workspace::{FileError, no_block, require_regular};
 
+/// As many as Linux follows.
+const MAX_LINKS: usize = 40;
+
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn write(root: &Dir, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
@@ -42,19 +45,29 @@ pub(super) fn write(root: &Dir, path: &Path, bytes: &[u8]) -> Result<(), FileErr
     Ok(())
 }
 
-/// The path with its links resolved, so that a link is written through and not
-/// replaced. The result is only a name: it is resolved beneath the root again.
+/// The path with a link at its end resolved, so that the link is written
+/// through and not replaced. The result is only a name: it is resolved beneath
+/// the root again. (Asking the system for the canonical path would give a wrong
+/// one while another process replaces the file.)
 fn resolve(root: &Dir, path: &Path) -> Result<PathBuf, FileError> {
-    match root.canonicalize(path) {
-        Ok(resolved) => Ok(resolved),
-        Err(error) => match FileError::from(error) {
-            FileError::NotFound if root.symlink_metadata(path).is_ok() => {
-                Err(FileError::BrokenLink)
+    let mut target = path.to_path_buf();
+    for hop in 0..MAX_LINKS {
+        match root.symlink_metadata(&target).map_err(FileError::from) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let link = root.read_link_contents(&target)?;
+                if link.is_absolute() {
+                    return Err(FileError::Outside);
+                }
+                target.pop();
+                target.push(link);
             }
-            FileError::NotFound => Ok(path.to_path_buf()),
-            other => Err(other),
-        },
+            Ok(_) => return Ok(target),
+            Err(FileError::NotFound) if hop == 0 => return Ok(target),
+            Err(FileError::NotFound) => return Err(FileError::BrokenLink),
+            Err(error) => return Err(error),
+        }
     }
+    Err(FileError::Io(rustix::io::Errno::LOOP.into()))
 }
 
 /// The file that will be replaced, if there is one. Opening it for writing is

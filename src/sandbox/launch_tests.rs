@@ -34,7 +34,7 @@ fn alive(pid: i32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => !stat.rsplit_once(')').unwrap().1.trim().starts_with('Z'),
         Err(_) => {
-            Path::new("/proc").exists() == false
+            !Path::new("/proc").exists()
                 && rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_ok()
         }
     }

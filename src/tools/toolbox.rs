@@ -95,16 +95,19 @@ pub(super) fn file_error(path: &str, error: &FileError) -> String {
     }
 }
 
+type Run = fn(&Context<'_>) -> Answer;
+type Preview = fn(&Context<'_>) -> Result<String, String>;
+
 struct Tool {
     manifest: Manifest,
-    run: fn(&Context<'_>) -> Answer,
+    run: Run,
     /// What to show of a call that asks. Reads show their arguments.
-    preview: Option<fn(&Context<'_>) -> Result<String, String>>,
+    preview: Option<Preview>,
 }
 
 /// The tools in the order in which every model is told of them.
 static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
-    let tool = |text, run, preview| Tool {
+    let tool = |text, run: Run, preview: Option<Preview>| Tool {
         manifest: Manifest::parse(text).expect("a test parses every embedded manifest"),
         run,
         preview,
@@ -112,7 +115,7 @@ static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
     [
         tool(
             include_str!("../../tools/list_dir.toml"),
-            list_dir::run as fn(&Context<'_>) -> Answer,
+            list_dir::run,
             None,
         ),
         tool(
@@ -124,7 +127,7 @@ static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
         tool(
             include_str!("../../tools/run_command.toml"),
             run_command::run,
-            Some(run_command::preview as fn(&Context<'_>) -> Result<String, String>),
+            Some(run_command::preview),
         ),
         tool(
             include_str!("../../tools/write_file.toml"),
