@@ -1,2 +1,3 @@
 //! .
 pub mod debug_logits;
+pub mod inspect;
