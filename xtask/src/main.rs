@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod jang;
+mod oracle;
 mod synth;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ enum Task {
     DemoBundle(demo::BundleArgs),
     /// Measure the demo model's exact match through cairn
     DemoEval(demo::EvalArgs),
+    /// Compare logits and encoders with the reference programs
+    Oracle(oracle::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::SynthBundle(args) => synth::run(&args),
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
+        Task::Oracle(args) => oracle::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
