@@ -72,14 +72,13 @@ pub(in crate::bundle) fn leftovers(reader: &Reader<'_>, warnings: &mut Vec<Strin
         .into_iter()
         .filter(|name| !names::is_ignorable(name))
         .collect();
-    if let Some(first) = names.first() {
-        warnings.push(format!(
-            "{} tensors are unknown and ignored: {}{}",
-            names.len(),
-            shown(first),
-            if names.len() > 1 { ", …" } else { "" }
-        ));
-    }
+    let Some(first) = names.first().map(|name| shown(name)) else {
+        return;
+    };
+    warnings.push(match names.len() {
+        1 => format!("tensor {first} is unknown and ignored"),
+        n => format!("{n} tensors are unknown and ignored: {first}, …"),
+    });
 }
 
 /// Fused layers: by the configuration, which the names must not exceed.
