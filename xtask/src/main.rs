@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod jang;
+mod probe;
 mod synth;
 
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ enum Task {
     DemoBundle(demo::BundleArgs),
     /// Measure the demo model's exact match through cairn
     DemoEval(demo::EvalArgs),
+    /// Measure opening and running one bundle, as JSON
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Task::SynthBundle(args) => synth::run(&args),
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
+        Task::Probe(args) => probe::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
