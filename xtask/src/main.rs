@@ -5,6 +5,7 @@ mod ci;
 mod demo;
 mod jang;
 mod probe;
+mod readme;
 mod synth;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ enum Task {
     DemoBundle(demo::BundleArgs),
     /// Measure the demo model's exact match through cairn
     DemoEval(demo::EvalArgs),
+    /// Record the README's example by running it
+    ReadmeExample,
     /// Measure opening and running one bundle, as JSON
     #[command(hide = true)]
     Probe(probe::Args),
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::SynthBundle(args) => synth::run(&args),
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
+        Task::ReadmeExample => readme::record(),
         Task::Probe(args) => probe::run(&args),
     };
     match outcome {
