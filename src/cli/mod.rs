@@ -1,4 +1,4 @@
 //! .
-pub mod debug_logits;
 pub mod debug_chat;
+pub mod debug_logits;
 pub mod inspect;
