@@ -5,6 +5,8 @@ mod ci;
 mod demo;
 mod jang;
 mod oracle;
+mod probe;
+mod readme;
 mod synth;
 
 use std::path::PathBuf;
@@ -32,6 +34,11 @@ enum Task {
     DemoEval(demo::EvalArgs),
     /// Compare logits and encoders with the reference programs
     Oracle(oracle::Args),
+    /// Record the README's example by running it
+    ReadmeExample,
+    /// Measure opening and running one bundle, as JSON
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +48,8 @@ fn main() -> ExitCode {
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
+        Task::ReadmeExample => readme::record(),
+        Task::Probe(args) => probe::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
