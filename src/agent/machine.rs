@@ -14,7 +14,8 @@ use crate::tools;
 
 /// The model reads this when a call's outcome is not known after a crash.
 pub const UNKNOWN_OUTCOME: &str = "error: interrupted; whether the command took effect is unknown";
-const NOT_RUN: &str = "error: not run: the turn ended before this call";
+/// And this of one that a turn ended before.
+pub(super) const NOT_RUN: &str = "error: not run: the turn ended before this call";
 /// Bytes of a malformed call's diagnosis that the model reads.
 const DIAGNOSIS: usize = 300;
 
@@ -389,5 +390,8 @@ fn ended(reason: Reason) -> Effect {
 
 /// At most `limit` bytes of the beginning, cut between characters.
 fn head(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    let end = (0..=limit.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
 }
