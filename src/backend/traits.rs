@@ -84,6 +84,12 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Short name for the user, e.g. "cpu".
     fn name(&self) -> &'static str;
 
+    /// Runs a step's worth of operations where the backend wants them run
+    /// (its own threads, its own stream).
+    fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        work()
+    }
+
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
     fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;
@@ -173,12 +179,13 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Self::Tensor;
     /// `silu(gate) * up`.
     fn swiglu(&self, gate: &Self::Tensor, up: &Self::Tensor) -> Self::Tensor;
-    /// `weight * y`, and for skipped rows `weight * x` or zero.
+    /// `weight * y`, and for rows of a class from `experts` on (skipped ones) `weight * x` or zero.
     fn combine(
         &self,
         y: &Self::Tensor,
         x: &Self::Tensor,
         routes: &Self::Routes,
+        experts: usize,
         skip: SkipMode,
     ) -> Self::Tensor;
 
@@ -212,7 +219,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         let gate = self.expert_linear(&w.gate, x, routes);
         let up = self.expert_linear(&w.up, x, routes);
         let y = self.expert_linear(&w.down, &self.swiglu(&gate, &up), routes);
-        self.combine(&y, x, routes, skip)
+        self.combine(&y, x, routes, w.count, skip)
     }
 
     /// Head and sampling in one: an id per row of `hidden`, and statistics.

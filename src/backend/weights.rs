@@ -37,6 +37,8 @@ pub struct RouterWeights<B: Backend> {
 
 /// Experts as stacks: one matrix per expert.
 pub struct ExpertWeights<B: Backend> {
+    /// Number of experts; a class from here on skips them.
+    pub count: usize,
     pub gate: B::Stack,
     pub up: B::Stack,
     pub down: B::Stack,

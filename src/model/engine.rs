@@ -43,6 +43,16 @@ impl Cache {
         self.tokens.is_empty()
     }
 
+    /// The sequence as it is now, to come back to.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.fork())
+    }
+
+    /// Makes this the sequence that was snapshotted, whatever happened since.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        *self = snapshot.0.fork();
+    }
+
     /// An independent copy; shares memory until one side changes.
     pub fn fork(&self) -> Self {
         Self {
@@ -57,6 +67,9 @@ impl Cache {
         self.state.mark();
     }
 }
+
+/// A sequence put aside by [`Cache::snapshot`].
+pub struct Snapshot(Cache);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -2,6 +2,9 @@
 //! [`Engine`]: the only thing the floors above see.
 
 mod engine;
+mod load;
+mod run;
 pub mod zaya;
 
-pub use engine::{Cache, Engine, EngineInfo, Error, Interrupted, Step, StepRow};
+pub use engine::{Cache, Engine, EngineInfo, Error, Interrupted, Snapshot, Step, StepRow};
+pub use load::{BackendKind, LoadError, LoadOptions, load};

@@ -1,1 +1,205 @@
-//! The CPU backend in portable Rust: the default off Apple Silicon, and the reference.
+//! The CPU backend in portable Rust: the default off Apple Silicon, and the
+//! reference. Deterministic: the same bits for any number of threads, chunking,
+//! batch and instruction set.
+
+mod attention;
+mod cca;
+mod decode;
+mod elementwise;
+mod experts;
+mod kv;
+mod level;
+mod matmul;
+mod tensor;
+
+use super::{
+    AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Rows, SkipMode, TokenStats,
+};
+use crate::quant::Matrix;
+
+pub use cca::CcaState;
+pub use decode::Weight;
+pub use experts::Routes;
+pub use kv::Kv;
+pub use tensor::Tensor;
+
+use level::Level;
+
+pub struct CpuBackend {
+    level: Level,
+    pool: rayon::ThreadPool,
+}
+
+impl CpuBackend {
+    /// A backend with its own pool of `threads` threads; 0 takes one per
+    /// available processor.
+    ///
+    /// # Errors
+    /// If the threads can't be started.
+    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("cairn-cpu-{i}"))
+            .build()?;
+        Ok(Self {
+            level: Level::detect(),
+            pool,
+        })
+    }
+}
+
+impl Backend for CpuBackend {
+    type Tensor = Tensor;
+    type Weight = Weight;
+    type Stack = Vec<Weight>;
+    type Vector = Vec<f32>;
+    type Ids = Vec<u32>;
+    type Routes = Routes;
+    type Kv = Kv;
+    type CcaState = CcaState;
+    type Stats = Vec<TokenStats>;
+
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
+    fn weight(&self, matrix: &Matrix) -> Weight {
+        Weight::new(matrix)
+    }
+
+    fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
+        Weight::stack(matrices)
+    }
+
+    fn vector(&self, values: &[f32]) -> Vec<f32> {
+        values.to_vec()
+    }
+
+    fn ids(&self, ids: &[u32]) -> Vec<u32> {
+        ids.to_vec()
+    }
+
+    fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Kv {
+        Kv::new(dtype, shape.kv_heads * shape.head_dim)
+    }
+
+    fn cca_state(&self, shape: &AttentionShape, hidden: usize) -> CcaState {
+        CcaState {
+            frames: vec![0.0; shape.context_frames() * shape.channels()],
+            previous: vec![0.0; hidden],
+        }
+    }
+
+    fn read(&self, tensor: &Tensor) -> Vec<f32> {
+        tensor.data().to_vec()
+    }
+
+    fn read_ids(&self, ids: &Vec<u32>) -> Vec<u32> {
+        ids.clone()
+    }
+
+    fn read_routes(&self, routes: &Routes) -> Vec<u16> {
+        routes.classes.to_vec()
+    }
+
+    fn read_stats(&self, stats: Vec<TokenStats>) -> Vec<TokenStats> {
+        stats
+    }
+
+    fn embed(&self, weight: &Weight, ids: &Vec<u32>) -> Tensor {
+        let cols = weight.matrix.cols;
+        let mut data = vec![0.0; ids.len() * cols];
+        for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
+            weight.decode(id as usize, row);
+        }
+        Tensor::new(ids.len(), cols, data)
+    }
+
+    fn linear(&self, weight: &Weight, x: &Tensor, bias: Option<&Vec<f32>>) -> Tensor {
+        matmul::linear(self.level, weight, x, bias.map(Vec::as_slice))
+    }
+
+    fn rms_norm(&self, x: &Tensor, gain: &Vec<f32>, eps: f32) -> Tensor {
+        elementwise::rms_norm(x, gain, eps)
+    }
+
+    fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Tensor {
+        elementwise::select_rows(x, rows)
+    }
+
+    fn concat(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        elementwise::concat(a, b)
+    }
+
+    fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
+        elementwise::add_scaled(x, y, scale)
+    }
+
+    fn gelu(&self, x: &Tensor) -> Tensor {
+        elementwise::gelu(x)
+    }
+
+    fn merge(
+        &self,
+        residual: Option<&Tensor>,
+        block: &Tensor,
+        weights: &MergeWeights<Self>,
+    ) -> Tensor {
+        elementwise::merge(residual, block, weights)
+    }
+
+    fn delay(&self, x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Tensor {
+        cca::delay(x, rows, states)
+    }
+
+    fn cca_mix(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        weights: &CcaWeights<Self>,
+        shape: &AttentionShape,
+        rows: &Rows,
+        states: &mut [&mut CcaState],
+    ) -> (Tensor, Tensor) {
+        cca::mix(self.level, [q, k], weights, shape, rows, states)
+    }
+
+    fn attend(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        shape: &AttentionShape,
+        rows: &Rows,
+        caches: &mut [&mut Kv],
+    ) -> Tensor {
+        attention::attend(self.level, [q, k, v], shape, rows, caches)
+    }
+
+    fn choose(&self, logits: &Tensor, biases: &Vec<f32>) -> Routes {
+        experts::choose(logits, biases)
+    }
+
+    fn expert_linear(&self, stack: &Vec<Weight>, x: &Tensor, routes: &Routes) -> Tensor {
+        experts::expert_linear(self.level, stack, x, routes)
+    }
+
+    fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
+        elementwise::swiglu(gate, up)
+    }
+
+    fn combine(
+        &self,
+        y: &Tensor,
+        x: &Tensor,
+        routes: &Routes,
+        experts: usize,
+        skip: SkipMode,
+    ) -> Tensor {
+        experts::combine(y, x, routes, experts, skip)
+    }
+}

@@ -1,1 +1,135 @@
-//! ZAYA: CCA attention, EDA router, top-1 experts (zaya.md section 3).
+//! ZAYA: CCA attention and top-1 experts behind an EDA router, with a scaled
+//! residual merge after each. Written once, for any backend; the formulas are
+//! Zyphra's, in the order of their reference implementation.
+
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Rows, SkipMode};
+use crate::bundle::zaya::{Config, Tensors};
+use crate::cache::SequenceState;
+use weights::{Layer, Weights};
+
+pub struct Zaya<B: Backend> {
+    config: Config,
+    shape: AttentionShape,
+    skip: SkipMode,
+    weights: Weights<B>,
+}
+
+/// What a forward pass gives.
+pub struct Output<B: Backend> {
+    /// After the final norm, `[rows, hidden]`: input of the head.
+    pub hidden: B::Tensor,
+    /// Each layer's routes.
+    pub routes: Vec<B::Routes>,
+}
+
+impl<B: Backend> Zaya<B> {
+    pub fn new(backend: &B, tensors: &Tensors, skip: SkipMode) -> Self {
+        let config = tensors.config.clone();
+        let shape = AttentionShape {
+            query_heads: config.query_heads,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+            conv_kernels: config.conv_kernels,
+            rotary_dims: config.rotary_dims,
+            rope_theta: config.rope_theta,
+        };
+        Self {
+            shape,
+            skip,
+            weights: Weights::upload(backend, tensors),
+            config,
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Embedding and head.
+    pub fn embed(&self) -> &B::Weight {
+        &self.weights.embed
+    }
+
+    /// Tokens that a replay needs to rebuild the state from nothing.
+    pub fn replay_span(&self) -> usize {
+        self.shape.context_frames() * self.config.layers
+    }
+
+    pub fn new_state(&self, backend: &B, dtype: KvDtype) -> SequenceState<B> {
+        let initial = backend.cca_state(&self.shape, self.config.hidden);
+        SequenceState::new(self.config.layers, initial, || {
+            backend.kv(&self.shape, dtype)
+        })
+    }
+
+    /// Runs rows of one or more sequences through all layers and advances
+    /// their states (with [`KvMode::Stored`], only their CCA states).
+    pub fn forward(
+        &self,
+        backend: &B,
+        ids: &B::Ids,
+        rows: &Rows,
+        states: &mut [&mut SequenceState<B>],
+    ) -> Output<B> {
+        let embedded = backend.embed(&self.weights.embed, ids);
+        let mut residual = backend.merge(None, &embedded, &self.weights.input);
+        let mut router_state = None;
+        let mut routes = Vec::with_capacity(self.weights.layers.len());
+        let eps = self.config.norm_eps;
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            let x = backend.rms_norm(&residual, &layer.input_norm, eps);
+            let attended = self.attention(backend, layer, &x, rows, states, index);
+            residual = backend.merge(Some(&residual), &attended, &layer.after_attention);
+            let x = backend.rms_norm(&residual, &layer.post_norm, eps);
+            let (chosen, state) = backend.route(&x, router_state.as_ref(), &layer.router);
+            let y = backend.experts(&x, &chosen, &layer.experts, self.skip);
+            residual = backend.merge(Some(&residual), &y, &layer.after_experts);
+            router_state = Some(state);
+            routes.push(chosen);
+        }
+        Output {
+            hidden: backend.rms_norm(&residual, &self.weights.final_norm, eps),
+            routes,
+        }
+    }
+
+    fn attention(
+        &self,
+        backend: &B,
+        layer: &Layer<B>,
+        x: &B::Tensor,
+        rows: &Rows,
+        states: &mut [&mut SequenceState<B>],
+        index: usize,
+    ) -> B::Tensor {
+        let (mut kvs, mut ccas): (Vec<_>, Vec<_>) = states
+            .iter_mut()
+            .map(|state| {
+                let layer = &mut state.layers[index];
+                (&mut layer.kv, &mut layer.cca)
+            })
+            .unzip();
+        let a = &layer.attention;
+        let q = backend.linear(&a.q, x, None);
+        let k = backend.linear(&a.k, x, None);
+        let (q, k) = backend.cca_mix(&q, &k, &a.cca, &self.shape, rows, &mut ccas);
+        let current = backend.linear(&a.v_current, x, None);
+        let delayed = backend.linear(&a.v_delayed, &backend.delay(x, rows, &mut ccas), None);
+        let v = backend.concat(&current, &delayed);
+        let attended = backend.attend(&q, &k, &v, &self.shape, rows, &mut kvs);
+        backend.linear(&a.o, &attended, None)
+    }
+}
+
+/// Rows of one sequence from `position` on.
+pub fn rows_of(len: usize, position: usize, kv: KvMode) -> Rows {
+    Rows {
+        segments: vec![crate::backend::Segment { len, position }],
+        kv,
+    }
+}

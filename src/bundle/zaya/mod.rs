@@ -1,6 +1,19 @@
 //! ZAYA: configuration and tensors by role, whatever layout they came in.
 
-use crate::quant::Matrix;
+mod claims;
+mod load;
+mod names;
+
+use crate::quant::{Format, Matrix};
+
+pub use names::Layout;
+
+pub(super) use load::{leftovers, load};
+
+/// The name that the architecture uses for the tensor `name` of a file.
+pub(super) fn canonical(name: &str) -> String {
+    names::canonical(name).into_owned()
+}
 
 /// Geometry, derived from tensor shapes and checked against `config.json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,4 +122,39 @@ pub struct Tensors {
     pub input_bias: Vec<f32>,
     pub final_norm: Vec<f32>,
     pub layers: Vec<Layer>,
+}
+
+impl Tensors {
+    /// Layers in which some token could take the skip route. Biases are added
+    /// to probabilities, so a class whose bias is at least 1 below another's
+    /// can never win.
+    pub fn layers_with_reachable_skip(&self) -> Vec<usize> {
+        let reachable = |layer: &Layer| {
+            let (skip, experts) = layer.router.balancing_biases.split_last()?;
+            let best = experts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            (skip + 1.0 > best).then_some(())
+        };
+        (0..self.layers.len())
+            .filter(|l| reachable(&self.layers[*l]).is_some())
+            .collect()
+    }
+
+    /// Whether all experts are coded so coarsely that thinking rarely ends.
+    pub(super) fn experts_have_at_most_2_bits(&self) -> bool {
+        self.layers
+            .iter()
+            .flat_map(|l| &l.experts)
+            .flat_map(|e| [&e.gate, &e.up, &e.down])
+            .all(|m| code_bits(m) <= 2)
+    }
+}
+
+/// Bits per weight, scales not counted.
+pub(super) fn code_bits(matrix: &Matrix) -> u32 {
+    match &matrix.format {
+        Format::F32 => 32,
+        Format::F16 | Format::Bf16 => 16,
+        Format::Affine { bits, .. } | Format::Mxtq { bits, .. } => *bits,
+        Format::Mxfp4 { .. } => 4,
+    }
 }

@@ -1,0 +1,292 @@
+//! Rows of a stored matrix as f32, for the dot products. MXTQ rows come out as
+//! bare codebook values in the rotated basis; their norm is applied to the
+//! finished dot product (one multiplication per row instead of one per weight).
+
+use std::sync::Arc;
+
+use crate::quant::{Format, Matrix, ScaleType};
+
+/// A matrix ready for [`Weight::decode`].
+pub struct Weight {
+    pub(super) matrix: Matrix,
+    tables: Option<Arc<ByteTable>>,
+}
+
+/// The codebook values of all codes in a byte, for every byte.
+pub(super) enum ByteTable {
+    TwoBit(Box<[[f32; 4]; 256]>),
+    FourBit(Box<[[f32; 2]; 256]>),
+}
+
+impl ByteTable {
+    /// `None` where a byte does not hold whole codes or needs no table.
+    fn of(matrix: &Matrix) -> Option<Self> {
+        let Format::Mxtq { bits, tables, .. } = &matrix.format else {
+            return None;
+        };
+        let value = |code: usize| tables.codebook[code];
+        match bits {
+            2 => {
+                let mut table = Box::new([[0.0; 4]; 256]);
+                for (byte, values) in table.iter_mut().enumerate() {
+                    *values = std::array::from_fn(|i| value(byte >> (2 * i) & 3));
+                }
+                Some(Self::TwoBit(table))
+            }
+            4 => {
+                let mut table = Box::new([[0.0; 2]; 256]);
+                for (byte, values) in table.iter_mut().enumerate() {
+                    *values = std::array::from_fn(|i| value(byte >> (4 * i) & 15));
+                }
+                Some(Self::FourBit(table))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Weight {
+    pub(super) fn new(matrix: &Matrix) -> Self {
+        Self {
+            matrix: matrix.clone(),
+            tables: ByteTable::of(matrix).map(Arc::new),
+        }
+    }
+
+    /// Equally formatted matrices, sharing their tables.
+    pub(super) fn stack(matrices: &[&Matrix]) -> Vec<Self> {
+        let mut tables: Option<Arc<ByteTable>> = None;
+        let mut of: Option<&Matrix> = None;
+        matrices
+            .iter()
+            .map(|m| {
+                if !of.is_some_and(|first| same_codebook(first, m)) {
+                    tables = ByteTable::of(m).map(Arc::new);
+                    of = Some(m);
+                }
+                Self {
+                    matrix: (*m).clone(),
+                    tables: tables.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// Signs of the rotation that inputs need before the dot product.
+    pub(super) fn signs(&self) -> Option<&[f32]> {
+        match &self.matrix.format {
+            Format::Mxtq { tables, .. } => Some(&tables.signs),
+            _ => None,
+        }
+    }
+
+    /// What the dot product with a decoded row is multiplied by.
+    #[inline(always)]
+    pub(super) fn row_scale(&self, row: usize) -> f32 {
+        match &self.matrix.format {
+            Format::Mxtq { norms, .. } => f16_at(norms, row),
+            _ => 1.0,
+        }
+    }
+
+    /// Writes row `row` (of `matrix.cols` values) to `out`.
+    #[inline(always)]
+    pub(super) fn decode(&self, row: usize, out: &mut [f32]) {
+        let m = &self.matrix;
+        let bytes = m.data.len() / m.rows;
+        let codes = &m.data[row * bytes..(row + 1) * bytes];
+        match (&m.format, self.tables.as_deref()) {
+            (Format::F32, _) => decode_f32(codes, out),
+            (Format::F16, _) => decode_f16(codes, out),
+            (Format::Bf16, _) => decode_bf16(codes, out),
+            (Format::Mxtq { .. }, Some(ByteTable::TwoBit(table))) => {
+                decode_table(codes, table, out)
+            }
+            (Format::Mxtq { .. }, Some(ByteTable::FourBit(table))) => {
+                decode_table(codes, table, out)
+            }
+            (Format::Mxtq { bits, tables, .. }, None) => {
+                decode_mxtq(codes, *bits, &tables.codebook, out);
+            }
+            (
+                Format::Affine {
+                    bits: 8,
+                    group,
+                    scales,
+                    biases,
+                    dtype,
+                },
+                _,
+            ) => {
+                let affine = Affine {
+                    scales,
+                    biases,
+                    dtype: *dtype,
+                    first: row * (m.cols / group),
+                };
+                for (g, (q, out)) in codes
+                    .chunks_exact(*group)
+                    .zip(out.chunks_exact_mut(*group))
+                    .enumerate()
+                {
+                    let (s, b) = affine.group(g);
+                    for (w, &q) in out.iter_mut().zip(q) {
+                        *w = f32::from(q) * s + b;
+                    }
+                }
+            }
+            (
+                Format::Affine {
+                    bits: 4,
+                    group,
+                    scales,
+                    biases,
+                    dtype,
+                },
+                _,
+            ) => {
+                let affine = Affine {
+                    scales,
+                    biases,
+                    dtype: *dtype,
+                    first: row * (m.cols / group),
+                };
+                for (g, (q, out)) in codes
+                    .chunks_exact(group / 2)
+                    .zip(out.chunks_exact_mut(*group))
+                    .enumerate()
+                {
+                    let (s, b) = affine.group(g);
+                    for (w, &q) in out.as_chunks_mut::<2>().0.iter_mut().zip(q) {
+                        w[0] = f32::from(q & 15) * s + b;
+                        w[1] = f32::from(q >> 4) * s + b;
+                    }
+                }
+            }
+            // Rare formats are decoded by the reference.
+            _ => m.decode_row(row, out),
+        }
+    }
+}
+
+fn same_codebook(a: &Matrix, b: &Matrix) -> bool {
+    match (&a.format, &b.format) {
+        (Format::Mxtq { tables: a, .. }, Format::Mxtq { tables: b, .. }) => Arc::ptr_eq(a, b),
+        _ => true,
+    }
+}
+
+/// Scales and biases of one row's groups.
+struct Affine<'a> {
+    scales: &'a [u8],
+    biases: &'a [u8],
+    dtype: ScaleType,
+    first: usize,
+}
+
+impl Affine<'_> {
+    #[inline(always)]
+    fn group(&self, group: usize) -> (f32, f32) {
+        let i = self.first + group;
+        match self.dtype {
+            ScaleType::F16 => (f16_at(self.scales, i), f16_at(self.biases, i)),
+            ScaleType::Bf16 => (bf16_at(self.scales, i), bf16_at(self.biases, i)),
+            ScaleType::F32 => (f32_at(self.scales, i), f32_at(self.biases, i)),
+        }
+    }
+}
+
+#[inline(always)]
+fn f16_at(bytes: &[u8], i: usize) -> f32 {
+    f16_to_f32(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
+}
+
+#[inline(always)]
+fn bf16_at(bytes: &[u8], i: usize) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) << 16)
+}
+
+#[inline(always)]
+fn f32_at(bytes: &[u8], i: usize) -> f32 {
+    f32::from_le_bytes([
+        bytes[4 * i],
+        bytes[4 * i + 1],
+        bytes[4 * i + 2],
+        bytes[4 * i + 3],
+    ])
+}
+
+/// Exact for all values, subnormals included, and without a branch: the
+/// exponent is re-biased by a multiplication, so that loops vectorise.
+#[inline(always)]
+pub(super) fn f16_to_f32(h: u16) -> f32 {
+    let magnitude = u32::from(h & 0x7fff);
+    let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
+    let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(scaled.to_bits() | special | u32::from(h & 0x8000) << 16)
+}
+
+#[inline(always)]
+fn decode_f32(bytes: &[u8], out: &mut [f32]) {
+    for (w, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *w = f32::from_le_bytes(*b);
+    }
+}
+
+#[inline(always)]
+pub(super) fn decode_f16(bytes: &[u8], out: &mut [f32]) {
+    for (w, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *w = f16_to_f32(u16::from_le_bytes(*b));
+    }
+}
+
+#[inline(always)]
+fn decode_bf16(bytes: &[u8], out: &mut [f32]) {
+    for (w, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *w = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+    }
+}
+
+/// The last byte may hold padding codes: they are left out.
+#[inline(always)]
+fn decode_table<const N: usize>(codes: &[u8], table: &[[f32; N]; 256], out: &mut [f32]) {
+    let (whole, rest) = out.as_chunks_mut::<N>();
+    let used = whole.len();
+    for (w, &byte) in whole.iter_mut().zip(codes) {
+        *w = table[usize::from(byte)];
+    }
+    if !rest.is_empty() {
+        let kept = rest.len();
+        rest.copy_from_slice(&table[usize::from(codes[used])][..kept]);
+    }
+}
+
+#[inline(always)]
+fn decode_mxtq(codes: &[u8], bits: u32, codebook: &[f32], out: &mut [f32]) {
+    let mask = (1u32 << bits) - 1;
+    let per_word = (32 / bits) as usize;
+    for (values, word) in out.chunks_mut(per_word).zip(codes.as_chunks::<4>().0) {
+        let mut word = u32::from_le_bytes(*word);
+        for w in values {
+            *w = codebook[(word & mask) as usize];
+            word >>= bits;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::f16_to_f32;
+
+    #[test]
+    fn every_half_converts_exactly() {
+        for bits in 0..=u16::MAX {
+            let want = half::f16::from_bits(bits).to_f32();
+            let got = f16_to_f32(bits);
+            assert!(
+                got == want || (got.is_nan() && want.is_nan()),
+                "{bits:#x}: {got} {want}"
+            );
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Activations in memory.
+
+use std::sync::Arc;
+
+/// `[rows, cols]` of f32, row-major. Cloning shares the data.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    rows: usize,
+    cols: usize,
+    data: Arc<Vec<f32>>,
+}
+
+impl Tensor {
+    /// # Panics
+    /// If `data` is not `rows * cols` long.
+    pub(super) fn new(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), rows * cols);
+        Self {
+            rows,
+            cols,
+            data: Arc::new(data),
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    pub(super) fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[f32] {
+        &self.data[row * self.cols..(row + 1) * self.cols]
+    }
+
+    /// The rows in order; none for a tensor without columns.
+    pub(super) fn iter_rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.data.chunks_exact(self.cols.max(1))
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a bundle's files come from: a folder, or memory. Weight files are
+//! mapped, so opening reads no more of them than validation looks at.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::quant::Bytes;
+
+use super::error::{DOWNLOAD_AGAIN, Error, shown};
+
+/// The files of one bundle.
+pub(super) enum Storage {
+    Folder(PathBuf),
+    Memory(Vec<(String, Bytes)>),
+}
+
+impl Storage {
+    pub(super) fn folder(dir: &Path) -> Result<Self, Error> {
+        let place = dir.display().to_string();
+        let meta = std::fs::metadata(dir).map_err(|e| {
+            let remedy = "give the folder of a downloaded bundle";
+            Error::file(&place, format!("can't be opened ({})", e.kind()), remedy)
+        })?;
+        if !meta.is_dir() {
+            let remedy = "give the folder that the file is in";
+            return Err(Error::file(&place, "is not a folder", remedy));
+        }
+        Ok(Self::Folder(dir.to_owned()))
+    }
+
+    /// Names of all files, sorted.
+    pub(super) fn list(&self) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = match self {
+            Self::Folder(dir) => {
+                let place = dir.display().to_string();
+                let unreadable = |e: std::io::Error| {
+                    let problem = format!("can't be listed ({})", e.kind());
+                    Error::file(&place, problem, "check the folder's permissions")
+                };
+                let mut names = Vec::new();
+                for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+                    // A name that is not UTF-8 is none that a bundle has.
+                    if let Ok(name) = entry.map_err(unreadable)?.file_name().into_string() {
+                        names.push(name);
+                    }
+                }
+                names
+            }
+            Self::Memory(files) => files.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The content of a file; `None` if there is no such file.
+    pub(super) fn open(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Memory(files) => Ok(files
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, bytes)| bytes.clone())),
+            Self::Folder(dir) => map(&dir.join(name), name),
+        }
+    }
+
+    /// The content of a file that has to be there.
+    pub(super) fn require(&self, name: &str, what: &str) -> Result<Bytes, Error> {
+        self.open(name)?.ok_or_else(|| {
+            let problem = format!("is missing: {what}");
+            Error::file(name, problem, "give the folder of a complete bundle")
+        })
+    }
+
+    /// The content of an optional file of at most `limit` bytes.
+    pub(super) fn small(&self, name: &str, limit: usize) -> Result<Option<Bytes>, Error> {
+        let bytes = self.open(name)?;
+        if let Some(bytes) = &bytes
+            && bytes.len() > limit
+        {
+            let problem = format!(
+                "has {} bytes, more than the {limit} that are sensible",
+                bytes.len()
+            );
+            return Err(Error::file(name, problem, DOWNLOAD_AGAIN));
+        }
+        Ok(bytes)
+    }
+}
+
+fn map(path: &Path, name: &str) -> Result<Option<Bytes>, Error> {
+    let unreadable = |e: std::io::Error| {
+        let remedy = "check its permissions, or download the bundle again";
+        Error::file(name, format!("can't be read ({})", e.kind()), remedy)
+    };
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unreadable(e)),
+    };
+    // Opening a FIFO or a device could block or lie about its size.
+    if !meta.is_file() {
+        let problem = format!("{} is not a regular file", shown(name));
+        return Err(Error::file(name, problem, DOWNLOAD_AGAIN));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    if meta.len() == 0 {
+        return Ok(Some(Bytes::from_vec(Vec::new())));
+    }
+    // SAFETY: the map is read-only and private to this process. It stays sound
+    // as long as nobody changes the file while it is open, which is the
+    // documented condition of `Bundle::open`: a bundle is installed once and
+    // then only read. Nothing derived from it is trusted beyond its bytes, and
+    // every byte pattern is a valid `u8`.
+    let mapping = unsafe { memmap2::Mmap::map(&file) }.map_err(unreadable)?;
+    let len = mapping.len();
+    Ok(Some(Bytes::new(Arc::new(mapping), 0..len)))
+}

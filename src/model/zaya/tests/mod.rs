@@ -1,0 +1,6 @@
+//! The forward pass against published reference values, and the cache contract
+//! on a model small enough to try every position.
+
+mod golden;
+mod rewind;
+mod synthetic;
