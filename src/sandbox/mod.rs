@@ -1,1 +1,19 @@
-//! .
+//! Everything that touches the user's machine on a model's behalf: the policy
+//! that says what may be done, the workspace that confines file access, the
+//! launcher that runs commands, and the two filters for hostile text (its size,
+//! and what a terminal may see of it). `std::process` and file access for the
+//! tools live here and nowhere else.
+
+mod atomic;
+mod environment;
+pub mod launch;
+mod policy;
+mod process_tree;
+pub mod sanitize;
+pub mod text;
+mod walk;
+mod workspace;
+
+pub use policy::{Action, Decision, Policy, Rules};
+pub use walk::Visit;
+pub use workspace::{Entry, FileError, Workspace};

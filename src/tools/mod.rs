@@ -2,7 +2,24 @@
 //! `tools/NAME.toml`; the code is in `src/tools/NAME.rs`. Every output is
 //! bounded text in the shape that models are trained on.
 
+mod diff;
+mod edit_file;
+mod list_dir;
+mod manifest;
+mod nearest;
+mod read_file;
+mod run_command;
+mod search;
+mod toolbox;
+mod write_file;
+
+pub use manifest::{Manifest, ManifestError};
+pub use toolbox::{Limits, Toolbox};
+
 use serde_json::{Map, Value};
+
+/// The result of a call that the user did not permit.
+pub const DENIED: &str = "error: denied by the user";
 
 /// What came of a call. `output` is what the model reads.
 #[derive(Clone, Debug, PartialEq)]

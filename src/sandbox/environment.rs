@@ -1,0 +1,83 @@
+//! The environment of a command: an allow-list, so that tokens and keys that
+//! happen to be in the user's shell are not handed to what a model runs.
+
+use std::ffi::OsString;
+
+/// What programs need to find themselves, their caches and the user's language.
+const KEPT: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "PYENV_ROOT",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "SDKROOT",
+    "DEVELOPER_DIR",
+    "XDG_CACHE_HOME",
+];
+
+/// Nobody looks at the output as it comes: no colours, pagers, prompts or editors.
+const SET: &[(&str, &str)] = &[
+    ("TERM", "dumb"),
+    ("NO_COLOR", "1"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("EDITOR", "false"),
+];
+
+/// The variables for a command, from those that this process has.
+pub(super) fn clean(
+    ours: impl Iterator<Item = (OsString, OsString)>,
+) -> impl Iterator<Item = (OsString, OsString)> {
+    ours.filter(|(name, _)| {
+        name.to_str()
+            .is_some_and(|name| KEPT.contains(&name) || name.starts_with("LC_"))
+    })
+    .chain(
+        SET.iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value))),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stay_behind() {
+        let ours = [
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("TERM", "xterm-256color"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("GITHUB_TOKEN", "x"),
+            ("LD_PRELOAD", "x"),
+            ("BASH_ENV", "x"),
+            ("SSH_AUTH_SOCK", "x"),
+        ];
+        let kept: Vec<(OsString, OsString)> =
+            clean(ours.iter().map(|(n, v)| (n.into(), v.into()))).collect();
+        let names: Vec<&str> = kept.iter().filter_map(|(n, _)| n.to_str()).collect();
+        let expected: Vec<&str> = ["PATH", "LC_ALL"]
+            .into_iter()
+            .chain(SET.iter().map(|(n, _)| *n))
+            .collect();
+        assert_eq!(names, expected);
+        assert!(kept.contains(&("TERM".into(), "dumb".into())));
+    }
+}

@@ -1,0 +1,127 @@
+//! Visiting the files of a folder the way a developer sees it: sorted, without
+//! `.git`, without what `.gitignore` files exclude, without following links.
+//! Every step goes through handles below the workspace, so a folder swapped for
+//! a link meanwhile leads nowhere. Only regular files are visited.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, FileType};
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::workspace::{FileError, Workspace, open_regular};
+
+/// Deeper trees are a loop or an attack.
+const MAX_DEPTH: usize = 100;
+/// An ignore file beyond this is not one.
+const MAX_IGNORE_BYTES: u64 = 1 << 20;
+
+/// What is called with each file: its path from the workspace, and the open file.
+pub type Visit<'a> = dyn FnMut(&Path, File) -> ControlFlow<()> + 'a;
+
+impl Workspace {
+    /// Visits the regular files below a folder, or the one file that `path` is.
+    /// A folder named in the call is entered even if it is ignored itself.
+    /// Files that cannot be opened are passed over.
+    pub fn walk(&self, path: &str, visit: &mut Visit<'_>) -> Result<(), FileError> {
+        let relative = self.relative(path)?;
+        if !self.dir.metadata(&relative)?.is_dir() {
+            let (file, _) = open_regular(&self.dir, &relative)?;
+            let _ = visit(&relative, file);
+            return Ok(());
+        }
+        let start = if relative == Path::new(".") {
+            PathBuf::new()
+        } else {
+            relative
+        };
+        let mut rules = Vec::new();
+        rules.extend(read_rules(
+            &self.dir,
+            Path::new(".git/info/exclude"),
+            Path::new(""),
+        ));
+        let mut above = PathBuf::new();
+        for component in start.components() {
+            let file = above.join(".gitignore");
+            rules.extend(read_rules(&self.dir, &file, &above));
+            above.push(component);
+        }
+        let dir = self.open_dir(if start.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &start
+        })?;
+        let _ = descend(&dir, &start, &mut rules, 0, visit);
+        Ok(())
+    }
+}
+
+fn descend(
+    dir: &Dir,
+    path: &Path,
+    rules: &mut Vec<Gitignore>,
+    depth: usize,
+    visit: &mut Visit<'_>,
+) -> ControlFlow<()> {
+    let Ok(entries) = dir.entries() else {
+        return ControlFlow::Continue(());
+    };
+    let outer = rules.len();
+    rules.extend(read_rules(dir, Path::new(".gitignore"), path));
+    let mut names: Vec<(PathBuf, FileType)> = entries
+        .flatten()
+        .filter(|entry| entry.file_name() != ".git")
+        .filter_map(|entry| Some((PathBuf::from(entry.file_name()), entry.file_type().ok()?)))
+        .collect();
+    names.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, kind) in names {
+        let full = path.join(&name);
+        if ignored(rules, &full, kind.is_dir()) {
+            continue;
+        }
+        if kind.is_dir() {
+            // A link put in the folder's place meanwhile may lead to another
+            // folder inside; never outside.
+            if depth < MAX_DEPTH
+                && let Ok(below) = dir.open_dir(&name)
+            {
+                descend(&below, &full, rules, depth + 1, visit)?;
+            }
+        } else if kind.is_file()
+            && let Ok((file, _)) = open_regular(dir, &name)
+        {
+            visit(&full, file)?;
+        }
+    }
+    rules.truncate(outer);
+    ControlFlow::Continue(())
+}
+
+/// The innermost rule that says anything decides.
+fn ignored(rules: &[Gitignore], path: &Path, folder: bool) -> bool {
+    for rule in rules.iter().rev() {
+        match rule.matched(path, folder) {
+            Match::Ignore(_) => return true,
+            Match::Whitelist(_) => return false,
+            Match::None => {}
+        }
+    }
+    false
+}
+
+/// The rules of one ignore file; `base` is the folder that they are relative to.
+/// Lines that do not parse are passed over, as git does.
+fn read_rules(dir: &Dir, file: &Path, base: &Path) -> Option<Gitignore> {
+    let (file, _) = open_regular(dir, file).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_IGNORE_BYTES).read_to_end(&mut bytes).ok()?;
+    let mut builder = GitignoreBuilder::new(base);
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        let _ = builder.add_line(None, line);
+    }
+    builder.build().ok()
+}

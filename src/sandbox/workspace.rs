@@ -1,0 +1,217 @@
+//! The one folder that file tools work in. Every path is resolved beneath an
+//! open handle of that folder (`openat2` on Linux, component by component on
+//! macOS), so neither `..`, nor an absolute path, nor a link, nor a folder
+//! swapped for a link while we look can lead out of it.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+
+use super::policy::stays_inside;
+
+/// An open folder and the names by which a path into it may begin.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(super) dir: Dir,
+    root: PathBuf,
+    /// The root as the user wrote it, where that differs (a link to it).
+    alias: PathBuf,
+}
+
+/// A name in a folder; `folder` says that it can be listed in turn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    pub name: String,
+    pub folder: bool,
+}
+
+/// Why a file could not be used; the text is a reason, to stand after a path.
+#[derive(Debug)]
+pub enum FileError {
+    Outside,
+    NotFound,
+    IsDirectory,
+    NotDirectory,
+    /// A FIFO, a socket or a device.
+    Special,
+    BrokenLink,
+    TooLarge {
+        bytes: u64,
+        limit: u64,
+    },
+    TooManyEntries(usize),
+    Io(io::Error),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Outside => f.write_str("outside the workspace"),
+            FileError::NotFound => f.write_str("No such file or directory"),
+            FileError::IsDirectory => f.write_str("is a directory"),
+            FileError::NotDirectory => f.write_str("not a directory"),
+            FileError::Special => f.write_str("not a regular file"),
+            FileError::BrokenLink => f.write_str("a symbolic link that leads nowhere"),
+            FileError::TooLarge { bytes, limit } => {
+                write!(f, "too large ({bytes} bytes, the limit is {limit})")
+            }
+            FileError::TooManyEntries(limit) => write!(f, "more than {limit} entries"),
+            FileError::Io(error) => {
+                // The system's own words, without Rust's " (os error 13)".
+                let text = error.to_string();
+                f.write_str(text.split(" (os error").next().unwrap_or(&text))
+            }
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> FileError {
+        match error.kind() {
+            // cap-std's own refusal carries no system error number.
+            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => FileError::Outside,
+            io::ErrorKind::NotFound => FileError::NotFound,
+            io::ErrorKind::IsADirectory => FileError::IsDirectory,
+            io::ErrorKind::NotADirectory => FileError::NotDirectory,
+            _ => FileError::Io(error),
+        }
+    }
+}
+
+impl Workspace {
+    pub fn open(path: &Path) -> Result<Workspace, FileError> {
+        let root = path.canonicalize()?;
+        let alias = std::path::absolute(path)?;
+        let dir = Dir::open_ambient_dir(&root, ambient_authority())?;
+        Ok(Workspace { dir, root, alias })
+    }
+
+    /// The folder's canonical path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// A path as a model writes it, relative to the root: absolute paths are
+    /// accepted where they begin with the root. A path that leaves by its text
+    /// is refused here; one that leaves by a link, when it is opened.
+    pub fn relative(&self, path: &str) -> Result<PathBuf, FileError> {
+        if path.is_empty() || path.contains('\0') {
+            return Err(FileError::NotFound);
+        }
+        let path = Path::new(path);
+        let path = if path.is_absolute() {
+            [&self.root, &self.alias]
+                .iter()
+                .find_map(|root| path.strip_prefix(root).ok())
+                .ok_or(FileError::Outside)?
+        } else {
+            path
+        };
+        if !stays_inside(path) {
+            return Err(FileError::Outside);
+        }
+        // `components` drops `.` and doubled slashes, and keeps `..`.
+        let clean: PathBuf = path
+            .components()
+            .filter(|c| !matches!(c, std::path::Component::CurDir))
+            .collect();
+        Ok(if clean.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            clean
+        })
+    }
+
+    /// Names in a folder in the order of their bytes. A link to a folder counts
+    /// as one if it stays inside. At most `limit` entries are read.
+    pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Entry>, FileError> {
+        let dir = self.open_dir(&self.relative(path)?)?;
+        let mut entries = Vec::new();
+        for entry in dir.entries()? {
+            if entries.len() == limit {
+                return Err(FileError::TooManyEntries(limit));
+            }
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let folder = kind.is_dir()
+                || kind.is_symlink() && dir.metadata(entry.file_name()).is_ok_and(|m| m.is_dir());
+            entries.push(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                folder,
+            });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// A regular file's bytes.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, FileError> {
+        let (file, metadata) = open_regular(&self.dir, &self.relative(path)?)?;
+        let too_large = |bytes| FileError::TooLarge { bytes, limit };
+        if metadata.len() > limit {
+            return Err(too_large(metadata.len()));
+        }
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        // The file may grow meanwhile, and /proc-like files say that they have no length.
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(too_large(bytes.len() as u64));
+        }
+        Ok(bytes)
+    }
+
+    /// Replaces a file's content, or makes the file and the folders above it.
+    /// Other processes see the old content or the new one, never a part; an
+    /// existing file keeps its mode and, where possible, its owner; a link is
+    /// followed and stays a link.
+    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        super::atomic::write(&self.dir, &self.relative(path)?, bytes)
+    }
+
+    /// Whether the path is a folder.
+    pub fn is_dir(&self, path: &str) -> Result<bool, FileError> {
+        Ok(self.dir.metadata(self.relative(path)?)?.is_dir())
+    }
+
+    pub(super) fn open_dir(&self, relative: &Path) -> Result<Dir, FileError> {
+        Ok(self.dir.open_dir(relative)?)
+    }
+}
+
+/// Opens a file for reading if it is a regular one. A FIFO without a writer
+/// would block an ordinary open for ever, and opening a device can have effects:
+/// so it is looked at first, opened without blocking, and looked at again.
+pub(super) fn open_regular(dir: &Dir, path: &Path) -> Result<(std::fs::File, Metadata), FileError> {
+    require_regular(&dir.metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(no_block());
+    let file = dir.open_with(path, &options)?;
+    let metadata = file.metadata()?;
+    require_regular(&metadata)?;
+    Ok((file.into_std(), metadata))
+}
+
+pub(super) fn require_regular(metadata: &Metadata) -> Result<(), FileError> {
+    if metadata.is_dir() {
+        Err(FileError::IsDirectory)
+    } else if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(FileError::Special)
+    }
+}
+
+pub(super) fn no_block() -> i32 {
+    (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32
+}

@@ -1,0 +1,51 @@
+//! `run_command`: a shell command's output, and how it ended in the last line.
+
+use std::time::Duration;
+
+use super::Outcome;
+use super::toolbox::{Answer, Context};
+use crate::sandbox::launch::{self, CommandLimits, End};
+
+/// A longer command could not be shown whole to the one who is asked to allow it.
+const MAX_COMMAND_BYTES: usize = 32 * 1024;
+/// A command that prints more is stopped.
+const MAX_PRINTED_BYTES: u64 = 64 << 20;
+
+pub(super) fn run(context: &Context<'_>) -> Answer {
+    let command = checked(context)?;
+    let limits = CommandLimits {
+        time: Duration::from_secs(context.limits.command_seconds),
+        output: context.limits.output(),
+        flood: MAX_PRINTED_BYTES,
+    };
+    let finished = launch::run(context.workspace, command, &limits, context.cancelled)
+        .map_err(|error| format!("the shell could not be started: {error}"))?;
+    let mut output = finished.output.text;
+    if !output.is_empty() {
+        output.push('\n');
+    }
+    output.push_str(&finished.end.to_string());
+    Ok(Outcome {
+        ok: finished.end == End::Exit(0),
+        output,
+        truncated: finished.output.truncated,
+    })
+}
+
+pub(super) fn preview(context: &Context<'_>) -> Result<String, String> {
+    checked(context).map(str::to_string)
+}
+
+fn checked<'a>(context: &Context<'a>) -> Result<&'a str, String> {
+    let command = context.text("command");
+    if command.trim().is_empty() || command.contains('\0') {
+        Err("run_command needs command (a string that is not empty)".into())
+    } else if command.len() > MAX_COMMAND_BYTES {
+        Err(format!(
+            "the command is too long ({} bytes, the limit is {MAX_COMMAND_BYTES}); write a script with write_file and run that",
+            command.len()
+        ))
+    } else {
+        Ok(command)
+    }
+}

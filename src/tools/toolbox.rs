@@ -1,0 +1,264 @@
+//! The tools as the agent sees them: their specifications, what a call would
+//! do, and running it. Calls come from a model, so every mistake in one becomes
+//! a result that the model can read and mend.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Call, Effect, Manifest, Outcome, edit_file, list_dir, read_file, run_command, search,
+    write_file,
+};
+use crate::chat::ToolSpec;
+use crate::sandbox::text::{Bounded, Limit, bound};
+use crate::sandbox::{Action, Decision, FileError, Policy, Workspace, sanitize};
+
+/// Files beyond this many bytes are not read, edited or written.
+pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// What is shown of a change before it is allowed.
+const PREVIEW: Limit = Limit {
+    bytes: 32 * 1024,
+    lines: 400,
+};
+
+/// How much a call may take and give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub output_bytes: usize,
+    pub output_lines: usize,
+    pub command_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            output_bytes: 16 * 1024,
+            output_lines: 400,
+            command_seconds: 120,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn output(&self) -> Limit {
+        Limit {
+            bytes: self.output_bytes,
+            lines: self.output_lines,
+        }
+    }
+}
+
+/// What a tool's code works with.
+pub(super) struct Context<'a> {
+    pub workspace: &'a Workspace,
+    pub limits: Limits,
+    pub arguments: &'a Map<String, Value>,
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Context<'a> {
+    /// A string argument; the manifest's check has been made.
+    pub fn text(&self, name: &str) -> &'a str {
+        self.arguments
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// What a tool's code gives: text, or the reason why not (without `error: `).
+pub(super) type Answer = Result<Outcome, String>;
+
+pub(super) fn success(output: impl Into<String>) -> Answer {
+    Ok(Outcome {
+        ok: true,
+        output: output.into(),
+        truncated: false,
+    })
+}
+
+pub(super) fn bounded(text: Bounded) -> Answer {
+    Ok(Outcome {
+        ok: true,
+        output: text.text,
+        truncated: text.truncated,
+    })
+}
+
+/// A file error in the words that models know.
+pub(super) fn file_error(path: &str, error: &FileError) -> String {
+    match error {
+        FileError::NotFound | FileError::NotDirectory => format!("no such file: {path}"),
+        other => format!("{path}: {other}"),
+    }
+}
+
+type Run = fn(&Context<'_>) -> Answer;
+type Preview = fn(&Context<'_>) -> Result<String, String>;
+
+struct Tool {
+    manifest: Manifest,
+    run: Run,
+    /// What to show of a call that asks. Reads show their arguments.
+    preview: Option<Preview>,
+}
+
+/// The tools in the order in which every model is told of them.
+static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
+    let tool = |text, run: Run, preview: Option<Preview>| Tool {
+        manifest: Manifest::parse(text).expect("a test parses every embedded manifest"),
+        run,
+        preview,
+    };
+    [
+        tool(
+            include_str!("../../tools/list_dir.toml"),
+            list_dir::run,
+            None,
+        ),
+        tool(
+            include_str!("../../tools/read_file.toml"),
+            read_file::run,
+            None,
+        ),
+        tool(include_str!("../../tools/search.toml"), search::run, None),
+        tool(
+            include_str!("../../tools/run_command.toml"),
+            run_command::run,
+            Some(run_command::preview),
+        ),
+        tool(
+            include_str!("../../tools/write_file.toml"),
+            write_file::run,
+            Some(write_file::preview),
+        ),
+        tool(
+            include_str!("../../tools/edit_file.toml"),
+            edit_file::run,
+            Some(edit_file::preview),
+        ),
+    ]
+});
+
+fn find(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.manifest.name == name)
+}
+
+/// The built-in tools at work in one workspace.
+#[derive(Debug)]
+pub struct Toolbox {
+    workspace: Workspace,
+    limits: Limits,
+}
+
+impl Toolbox {
+    pub fn new(workspace: Workspace, limits: Limits) -> Toolbox {
+        Toolbox { workspace, limits }
+    }
+
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// What a model is told, in the standard order.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        TOOLS.iter().map(|tool| tool.manifest.spec()).collect()
+    }
+
+    /// None for a tool that does not exist.
+    pub fn effect(&self, name: &str) -> Option<Effect> {
+        Some(find(name)?.manifest.effect())
+    }
+
+    /// What the policy says about a call. A call that cannot run (no such tool,
+    /// bad arguments, a path outside) is let through to its error: there is
+    /// nothing to ask about, and the model should read what is wrong.
+    pub fn decide(&self, policy: &Policy, call: &Call) -> Decision {
+        let Ok((tool, context)) = self.prepare(call, &|| false) else {
+            return Decision::Allow;
+        };
+        let effect = tool.manifest.effect();
+        if effect == Effect::Run {
+            return policy.decide(Action::Run(context.text("command")));
+        }
+        let Ok(path) = self.workspace.relative(context.text("path")) else {
+            return Decision::Allow;
+        };
+        policy.decide(match effect {
+            Effect::Write => Action::Write(&path),
+            _ => Action::Read(&path),
+        })
+    }
+
+    /// What the user is asked to allow: the exact command, or the path and a
+    /// unified diff. Safe for a terminal. For a call that cannot run it is the
+    /// error that it would give.
+    pub fn preview(&self, call: &Call) -> String {
+        let text = self
+            .prepare(call, &|| false)
+            .and_then(|(tool, context)| match tool.preview {
+                Some(preview) => preview(&context),
+                None => Ok(plain(call)),
+            });
+        match text {
+            Ok(text) => sanitize::for_terminal(&text).into_owned(),
+            Err(error) => {
+                let error = bound(&format!("error: {error}"), PREVIEW).text;
+                sanitize::for_terminal(&error).into_owned()
+            }
+        }
+    }
+
+    /// Runs a call to its end; `cancelled` is asked every few milliseconds.
+    pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
+        let answer = self
+            .prepare(call, cancelled)
+            .and_then(|(tool, context)| (tool.run)(&context));
+        answer.unwrap_or_else(|error| {
+            let error = bound(&format!("error: {error}"), self.limits.output());
+            Outcome {
+                ok: false,
+                output: error.text,
+                truncated: error.truncated,
+            }
+        })
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        call: &'a Call,
+        cancelled: &'a dyn Fn() -> bool,
+    ) -> Result<(&'static Tool, Context<'a>), String> {
+        let tool = find(&call.name).ok_or_else(|| {
+            let known: Vec<&str> = TOOLS.iter().map(|t| t.manifest.name.as_str()).collect();
+            format!(
+                "unknown tool {}; available: {}",
+                call.name,
+                known.join(", ")
+            )
+        })?;
+        tool.manifest.check(&call.arguments)?;
+        let context = Context {
+            workspace: &self.workspace,
+            limits: self.limits,
+            arguments: &call.arguments,
+            cancelled,
+        };
+        Ok((tool, context))
+    }
+}
+
+fn plain(call: &Call) -> String {
+    let values: Vec<&str> = call.arguments.values().filter_map(Value::as_str).collect();
+    bound(&format!("{} {}", call.name, values.join(" ")), PREVIEW).text
+}
+
+pub(super) fn preview_limit() -> Limit {
+    PREVIEW
+}
+
+#[cfg(test)]
+#[path = "toolbox_tests.rs"]
+mod tests;

@@ -1,0 +1,234 @@
+use super::*;
+use crate::sandbox::Rules;
+use serde_json::json;
+
+fn toolbox() -> (tempfile::TempDir, Toolbox) {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = Workspace::open(folder.path()).unwrap();
+    (folder, Toolbox::new(workspace, Limits::default()))
+}
+
+fn call(name: &str, arguments: Value) -> Call {
+    Call {
+        name: name.into(),
+        arguments: arguments.as_object().unwrap().clone(),
+    }
+}
+
+#[test]
+fn models_are_told_what_they_were_trained_on() {
+    let (_folder, toolbox) = toolbox();
+    let tool = |name: &str, description: &str, parameters: &[&str]| {
+        let properties: Map<String, Value> = parameters
+            .iter()
+            .map(|p| (p.to_string(), json!({"type": "string"})))
+            .collect();
+        json!({"name": name, "description": description, "parameters":
+            {"type": "object", "properties": properties, "required": parameters}})
+    };
+    let expected = json!([
+        tool("list_dir", "List the files in a directory.", &["path"]),
+        tool("read_file", "Read a text file.", &["path"]),
+        tool(
+            "search",
+            "Search for a pattern in files.",
+            &["pattern", "path"]
+        ),
+        tool("run_command", "Run a shell command.", &["command"]),
+        tool(
+            "write_file",
+            "Create or overwrite a file.",
+            &["path", "content"]
+        ),
+        tool(
+            "edit_file",
+            "Replace text in a file.",
+            &["path", "old", "new"]
+        ),
+    ]);
+    // As text, because order matters.
+    assert_eq!(
+        serde_json::to_string(&toolbox.specs()).unwrap(),
+        expected.to_string()
+    );
+}
+
+#[test]
+fn manifests_say_what_each_tool_does() {
+    let (_folder, toolbox) = toolbox();
+    let effects: Vec<Option<Effect>> = toolbox
+        .specs()
+        .iter()
+        .map(|spec| toolbox.effect(&spec.name))
+        .chain([toolbox.effect("rm")])
+        .collect();
+    use Effect::{Read, Run, Write};
+    assert_eq!(
+        effects,
+        [
+            Some(Read),
+            Some(Read),
+            Some(Read),
+            Some(Run),
+            Some(Write),
+            Some(Write),
+            None
+        ]
+    );
+    let mut files: Vec<String> = std::fs::read_dir("tools")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let mut names: Vec<String> = toolbox
+        .specs()
+        .iter()
+        .map(|spec| format!("{}.toml", spec.name))
+        .collect();
+    names.sort();
+    assert_eq!(files, names);
+}
+
+#[test]
+fn mistakes_in_a_call_are_results() {
+    let (_folder, toolbox) = toolbox();
+    for (call, error) in [
+        (
+            call("delete", json!({})),
+            "error: unknown tool delete; available: list_dir, read_file, search, run_command, write_file, edit_file",
+        ),
+        (
+            call("read_file", json!({})),
+            "error: read_file needs path (string)",
+        ),
+        (
+            call("search", json!({"path": "."})),
+            "error: search needs pattern (string)",
+        ),
+        (
+            call("run_command", json!({"command": ["ls"]})),
+            "error: run_command needs command (string)",
+        ),
+        (
+            call("read_file", json!({"path": "a", "lines": 3})),
+            "error: read_file takes path, not lines",
+        ),
+        (
+            call("run_command", json!({"command": " "})),
+            "error: run_command needs command (a string that is not empty)",
+        ),
+    ] {
+        let expected = Outcome {
+            ok: false,
+            output: error.into(),
+            truncated: false,
+        };
+        assert_eq!(toolbox.run(&call, &|| false), expected);
+        assert_eq!(toolbox.preview(&call), error);
+        let strict = Policy::new(Rules {
+            write: Decision::Deny,
+            run: Decision::Ask,
+        });
+        if call.name != "run_command" || !call.arguments["command"].is_string() {
+            assert_eq!(toolbox.decide(&strict, &call), Decision::Allow);
+        }
+    }
+    let long = call("x".repeat(100_000).as_str(), json!({}));
+    let outcome = toolbox.run(&long, &|| false);
+    assert!(outcome.truncated && outcome.output.len() < 20_000);
+}
+
+#[test]
+fn the_policy_is_asked_about_the_effect() {
+    let (folder, toolbox) = toolbox();
+    let root = folder.path().canonicalize().unwrap();
+    let policy = Policy::new(Rules {
+        write: Decision::Ask,
+        run: Decision::Deny,
+    });
+    let write = |path: &str| call("write_file", json!({"path": path, "content": "x"}));
+    for (call, expected) in [
+        (call("list_dir", json!({"path": "."})), Decision::Allow),
+        (write("a"), Decision::Ask),
+        (write(root.join("a").to_str().unwrap()), Decision::Ask),
+        (
+            call("run_command", json!({"command": "ls"})),
+            Decision::Deny,
+        ),
+    ] {
+        assert_eq!(toolbox.decide(&policy, &call), expected, "{call:?}");
+    }
+}
+
+/// Nothing may be let through without a question and then change something.
+#[test]
+fn what_is_not_asked_about_cannot_write() {
+    let (folder, toolbox) = toolbox();
+    std::fs::create_dir_all(folder.path().join("x/y")).unwrap();
+    std::os::unix::fs::symlink("x/y", folder.path().join("link")).unwrap();
+    let policy = Policy::new(Rules::default());
+    // By its text this leaves; by the link it would not.
+    let sly = call(
+        "write_file",
+        json!({"path": "link/../../b", "content": "x"}),
+    );
+    assert_eq!(toolbox.decide(&policy, &sly), Decision::Allow);
+    assert_eq!(
+        toolbox.run(&sly, &|| false).output,
+        "error: link/../../b: outside the workspace"
+    );
+    assert!(!folder.path().join("b").exists());
+}
+
+#[test]
+fn the_preview_shows_the_effect() {
+    let (folder, toolbox) = toolbox();
+    std::fs::write(folder.path().join("a.txt"), "one\ntwo\nthree\n").unwrap();
+    let edit = call(
+        "edit_file",
+        json!({"path": "a.txt", "old": "two", "new": "2\u{1b}[2K"}),
+    );
+    assert_eq!(
+        toolbox.preview(&edit),
+        "--- a.txt\n+++ a.txt\n@@ -1,3 +1,3 @@\n one\n-two\n+2␛[2K\n three"
+    );
+    let write = call("write_file", json!({"path": "new\n.txt", "content": "x"}));
+    assert_eq!(
+        toolbox.preview(&write),
+        "--- /dev/null\n+++ new␊.txt\n@@ -0,0 +1 @@\n+x"
+    );
+    let command = call(
+        "run_command",
+        json!({"command": "echo hi\r; rm \u{202e}x\necho done"}),
+    );
+    assert_eq!(
+        toolbox.preview(&command),
+        "echo hi␍; rm <U+202E>x\necho done"
+    );
+    let read = call("read_file", json!({"path": "a.txt"}));
+    assert_eq!(toolbox.preview(&read), "read_file a.txt");
+    let miss = call(
+        "edit_file",
+        json!({"path": "a.txt", "old": "four", "new": "4"}),
+    );
+    assert_eq!(toolbox.preview(&miss), "error: text not found in a.txt");
+}
+
+#[test]
+fn a_long_preview_is_cut_but_a_command_never_is() {
+    let (_folder, toolbox) = toolbox();
+    let lines: String = (0..10_000).map(|n| format!("{n}\n")).collect();
+    let write = call("write_file", json!({"path": "a", "content": lines}));
+    let preview = toolbox.preview(&write);
+    assert!(preview.contains(" lines omitted ...]") && preview.lines().count() < 410);
+    let command = format!("echo {}", "x".repeat(32_000));
+    let run = call("run_command", json!({ "command": command }));
+    assert_eq!(toolbox.preview(&run), command);
+    let command = format!("echo {}", "x".repeat(33_000));
+    let run = call("run_command", json!({ "command": command }));
+    assert!(
+        toolbox
+            .preview(&run)
+            .starts_with("error: the command is too long (33005 bytes")
+    );
+}

@@ -1,0 +1,357 @@
+//! What each tool answers, word for word: these are the shapes that models read.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cairn::sandbox::Workspace;
+use cairn::tools::{Call, Limits, Outcome, Toolbox};
+use serde_json::{Value, json};
+
+struct Bench {
+    folder: tempfile::TempDir,
+    toolbox: Toolbox,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::open(folder.path()).unwrap();
+        Bench {
+            folder,
+            toolbox: Toolbox::new(workspace, limits),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path().join(path)).unwrap()
+    }
+
+    fn run(&self, name: &str, arguments: Value) -> Outcome {
+        let call = Call {
+            name: name.into(),
+            arguments: arguments.as_object().unwrap().clone(),
+        };
+        self.toolbox.run(&call, &|| false)
+    }
+
+    fn ok(&self, name: &str, arguments: Value) -> String {
+        let outcome = self.run(name, arguments);
+        assert!(outcome.ok, "{outcome:?}");
+        outcome.output
+    }
+
+    fn error(&self, name: &str, arguments: Value) -> String {
+        let outcome = self.run(name, arguments);
+        assert!(!outcome.ok, "{outcome:?}");
+        outcome.output
+    }
+
+    fn list(&self, path: &str) -> String {
+        self.ok("list_dir", json!({ "path": path }))
+    }
+
+    fn read(&self, path: &str) -> String {
+        self.ok("read_file", json!({ "path": path }))
+    }
+
+    fn search(&self, pattern: &str, path: &str) -> String {
+        self.ok("search", json!({ "pattern": pattern, "path": path }))
+    }
+
+    fn command(&self, command: &str) -> Outcome {
+        self.run("run_command", json!({ "command": command }))
+    }
+
+    fn write(&self, path: &str, content: &str) -> String {
+        self.ok("write_file", json!({ "path": path, "content": content }))
+    }
+
+    fn edit(&self, path: &str, old: &str, new: &str) -> Outcome {
+        self.run("edit_file", json!({ "path": path, "old": old, "new": new }))
+    }
+}
+
+#[test]
+fn list_dir() {
+    let bench = Bench::new();
+    assert_eq!(bench.list("."), "(empty)");
+    bench.put("src/main.rs", "");
+    bench.put("notes.txt", "");
+    bench.put(".env", "");
+    bench.put(".git/config", "");
+    bench.put("two\nlines", "");
+    std::os::unix::fs::symlink("src", bench.path().join("link")).unwrap();
+    assert_eq!(bench.list("."), ".env\nlink/\nnotes.txt\nsrc/\ntwo␊lines");
+    assert_eq!(bench.list("./src/"), "main.rs");
+    assert_eq!(bench.list("src/../src"), "main.rs");
+    let root = bench.path().to_str().unwrap().to_string();
+    assert_eq!(bench.list(&format!("{root}/src")), "main.rs");
+    let error = |path: &str| bench.error("list_dir", json!({ "path": path }));
+    assert_eq!(error("lib"), "error: no such directory: lib");
+    assert_eq!(error("notes.txt"), "error: notes.txt: not a directory");
+    assert_eq!(error(".."), "error: ..: outside the workspace");
+    assert_eq!(error("/etc"), "error: /etc: outside the workspace");
+    assert_eq!(error(""), "error: no such directory: ");
+}
+
+#[test]
+fn read_file() {
+    let bench = Bench::new();
+    bench.put("a.txt", "one\n  two\n\n");
+    bench.put("empty", "");
+    bench.put("blank", "\n\n");
+    bench.put("bom.txt", "\u{feff}x\r\ny\r\n");
+    bench.put("mixed.txt", "x\r\ny\n");
+    bench.put("latin1.txt", b"caf\xe9\n");
+    bench.put("image.png", b"\x89PNG\x00\x00");
+    bench.put("src/lib.rs", "");
+    assert_eq!(bench.read("a.txt"), "one\n  two");
+    assert_eq!(bench.read("empty"), "(empty)");
+    assert_eq!(bench.read("blank"), "(empty)");
+    assert_eq!(bench.read("bom.txt"), "x\ny");
+    assert_eq!(bench.read("mixed.txt"), "x\r\ny");
+    assert_eq!(bench.read("latin1.txt"), "caf\u{fffd}");
+    let error = |path: &str| bench.error("read_file", json!({ "path": path }));
+    assert_eq!(error("image.png"), "error: image.png: not a text file");
+    assert_eq!(error("b.txt"), "error: no such file: b.txt");
+    assert_eq!(error("a.txt/b"), "error: no such file: a.txt/b");
+    assert_eq!(error("src"), "error: src: is a directory");
+    assert_eq!(error("../x"), "error: ../x: outside the workspace");
+}
+
+#[test]
+fn a_long_file_keeps_head_and_tail() {
+    let bench = Bench::with(Limits {
+        output_bytes: 400,
+        ..Limits::default()
+    });
+    let text: String = (1..=1000).map(|n| format!("line {n}\n")).collect();
+    bench.put("long.txt", text);
+    let outcome = bench.run("read_file", json!({"path": "long.txt"}));
+    assert!(outcome.truncated && outcome.output.len() < 440);
+    assert!(outcome.output.starts_with("line 1\nline 2\n"));
+    assert!(outcome.output.ends_with("line 999\nline 1000"));
+    let kept = outcome.output.lines().count() - 1;
+    assert!(
+        outcome
+            .output
+            .contains(&format!("\n[... {} lines omitted ...]\n", 1000 - kept))
+    );
+}
+
+#[test]
+fn a_huge_file_is_refused_without_reading_it() {
+    let bench = Bench::new();
+    let file = fs::File::create(bench.path().join("huge")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let started = Instant::now();
+    assert_eq!(
+        bench.error("read_file", json!({"path": "huge"})),
+        "error: huge: too large (1099511627776 bytes, the limit is 16777216)"
+    );
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn search() {
+    let bench = Bench::new();
+    bench.put("src/b.rs", "\tfn parse(x: u32) {}\n// none\n");
+    bench.put("src/a.rs", "let y = 1;\nfn parse(\r\n");
+    bench.put("target/out.rs", "fn parse(");
+    bench.put("deep/x.log", "fn parse(");
+    bench.put("deep/keep.log", "fn parse(");
+    bench.put("deep/.gitignore", "!keep.log\n");
+    bench.put(".gitignore", "/target\n*.log\n");
+    bench.put(".git/HEAD", "fn parse(");
+    bench.put(".hidden", "fn parse(");
+    bench.put("image.bin", b"fn parse(\x00fn parse(");
+    std::os::unix::fs::symlink("src", bench.path().join("loop")).unwrap();
+    let all = ".hidden:1: fn parse(\ndeep/keep.log:1: fn parse(\nsrc/a.rs:2: fn parse(\nsrc/b.rs:1: fn parse(x: u32) {}";
+    assert_eq!(bench.search("fn parse(", "."), all);
+    assert_eq!(
+        bench.search("fn parse(", bench.path().to_str().unwrap()),
+        all
+    );
+    assert_eq!(
+        bench.search("fn parse(", "./src"),
+        "src/a.rs:2: fn parse(\nsrc/b.rs:1: fn parse(x: u32) {}"
+    );
+    assert_eq!(
+        bench.search("parse(x", "src/b.rs"),
+        "src/b.rs:1: fn parse(x: u32) {}"
+    );
+    assert_eq!(
+        bench.search("fn parse(", "target"),
+        "target/out.rs:1: fn parse("
+    );
+    assert_eq!(bench.search("FN PARSE", "."), "no matches");
+    assert_eq!(bench.search("par.e", "."), "no matches");
+    let error = |pattern: &str, path: &str| {
+        bench.error("search", json!({ "pattern": pattern, "path": path }))
+    };
+    assert_eq!(error("x", "lib"), "error: no such directory: lib");
+    assert_eq!(error("x", "/"), "error: /: outside the workspace");
+    assert_eq!(
+        error("", "."),
+        "error: search needs pattern (a string of one line, not empty)"
+    );
+}
+
+#[test]
+fn search_is_bounded() {
+    let bench = Bench::new();
+    bench.put("many.txt", "needle\n".repeat(1000));
+    let outcome = bench.run("search", json!({"pattern": "needle", "path": "."}));
+    assert!(outcome.ok && outcome.truncated);
+    assert_eq!(outcome.output.lines().count(), 201);
+    assert!(outcome.output.ends_with("\n[... more matches omitted ...]"));
+    bench.put("many.txt", format!("{}needle", "x".repeat(1 << 20)));
+    let line = bench.search("needle", ".");
+    assert!(line.len() < 400 && line.ends_with("x ..."), "{line}");
+}
+
+#[test]
+fn a_search_can_be_interrupted() {
+    let bench = Bench::new();
+    bench.put("a.txt", "x\n".repeat(1 << 20));
+    let call = Call {
+        name: "search".into(),
+        arguments: json!({"pattern": "y", "path": "."})
+            .as_object()
+            .unwrap()
+            .clone(),
+    };
+    let outcome = bench.toolbox.run(&call, &|| true);
+    assert_eq!(
+        (outcome.ok, outcome.output.as_str()),
+        (false, "[interrupted]")
+    );
+}
+
+#[test]
+fn run_command() {
+    let bench = Bench::with(Limits {
+        command_seconds: 1,
+        ..Limits::default()
+    });
+    let got = |command: &str| {
+        let outcome = bench.command(command);
+        (outcome.ok, outcome.output)
+    };
+    assert_eq!(got("echo $((2 + 2))"), (true, "4\n[exit 0]".into()));
+    assert_eq!(got("true"), (true, "[exit 0]".into()));
+    assert_eq!(
+        got("printf 'no newline'"),
+        (true, "no newline\n[exit 0]".into())
+    );
+    assert_eq!(
+        got("echo out; echo err >&2; exit 7"),
+        (false, "out\nerr\n[exit 7]".into())
+    );
+    assert_eq!(got("kill -SEGV $$"), (false, "[signal 11]".into()));
+    assert_eq!(
+        got("echo a; sleep 100"),
+        (false, "a\n[timed out after 1 s, killed]".into())
+    );
+    let outcome = bench.command("seq 100000");
+    assert!(outcome.truncated && outcome.output.ends_with("\n100000\n[exit 0]"));
+    assert!(outcome.output.contains(" lines omitted ...]\n"));
+}
+
+#[test]
+fn write_file() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench.write("hello.txt", "héllo"),
+        "wrote 6 bytes to hello.txt"
+    );
+    assert_eq!(bench.text("hello.txt"), "héllo\n");
+    assert_eq!(
+        bench.write("a/b/c.txt", "x\n"),
+        "wrote 2 bytes to a/b/c.txt"
+    );
+    assert_eq!(bench.text("a/b/c.txt"), "x\n");
+    assert_eq!(bench.write("empty", ""), "wrote 0 bytes to empty");
+    assert_eq!(bench.text("empty"), "");
+    let error = |path: &str| bench.error("write_file", json!({ "path": path, "content": "x" }));
+    assert_eq!(error("a/b"), "error: a/b: is a directory");
+    assert_eq!(error("."), "error: .: is a directory");
+    assert_eq!(error("hello.txt/x"), "error: hello.txt/x: not a directory");
+    assert_eq!(error("/tmp/x"), "error: /tmp/x: outside the workspace");
+    assert_eq!(
+        error("a/../../x"),
+        "error: a/../../x: outside the workspace"
+    );
+}
+
+#[test]
+fn edit_file() {
+    let bench = Bench::new();
+    bench.put("a.rs", "fn a() {\n    let port = 8080;\n}\nfn b() {}\n");
+    let outcome = bench.edit("a.rs", "8080", "9090");
+    assert_eq!((outcome.ok, outcome.output.as_str()), (true, "edited a.rs"));
+    assert_eq!(
+        bench.text("a.rs"),
+        "fn a() {\n    let port = 9090;\n}\nfn b() {}\n"
+    );
+    let error = |path: &str, old: &str, new: &str| {
+        let outcome = bench.edit(path, old, new);
+        assert!(!outcome.ok);
+        outcome.output
+    };
+    let before = bench.text("a.rs");
+    assert_eq!(
+        error("a.rs", "let prot = 9090;", "x"),
+        "error: text not found in a.rs\nnearest match at line 2: let port = 9090;"
+    );
+    assert_eq!(error("a.rs", "zebra", "x"), "error: text not found in a.rs");
+    assert_eq!(
+        error("a.rs", "fn ", "x"),
+        "error: text found 2 times in a.rs (lines 1, 4); give more context"
+    );
+    assert_eq!(
+        error("a.rs", "", "x"),
+        "error: edit_file needs old (a string that is not empty)"
+    );
+    assert_eq!(error("none.rs", "a", "b"), "error: no such file: none.rs");
+    assert_eq!(bench.text("a.rs"), before);
+    bench.put("twice", "aaa");
+    assert_eq!(
+        error("twice", "aa", "b"),
+        "error: text found 2 times in twice (lines 1, 1); give more context"
+    );
+    bench.put("bin", b"a\0b");
+    assert_eq!(error("bin", "a", "b"), "error: bin: not a text file");
+    bench.put("latin1", b"caf\xe9");
+    assert_eq!(error("latin1", "caf", "b"), "error: latin1: not UTF-8 text");
+}
+
+#[test]
+fn edits_keep_line_ends_and_byte_order_mark() {
+    let bench = Bench::new();
+    bench.put("dos.txt", "\u{feff}one\r\ntwo\r\nthree\r\n");
+    // What read_file shows has neither.
+    assert!(bench.edit("dos.txt", "one\ntwo\n", "1\n2\n2b\n").ok);
+    assert_eq!(bench.text("dos.txt"), "\u{feff}1\r\n2\r\n2b\r\nthree\r\n");
+    bench.put("unix.txt", "a\nb\n");
+    assert!(bench.edit("unix.txt", "a\r\nb", "c\r\nd").ok);
+    assert_eq!(bench.text("unix.txt"), "c\nd\n");
+    bench.put("mixed.txt", "a\r\nb\nc\n");
+    assert!(bench.edit("mixed.txt", "b\nc", "B\nC").ok);
+    assert_eq!(bench.text("mixed.txt"), "a\r\nB\nC\n");
+}
