@@ -3,6 +3,23 @@
 //! tool says becomes a control token, and no markup reaches visible text.
 
 mod content;
+mod error;
+mod event;
+mod literal;
+mod marks;
 mod message;
+mod parser;
+mod prompt;
+mod python;
+mod reasoning;
+mod schema;
+mod template;
+mod zaya_xml;
 
-pub use message::{Message, Role, ToolCall, ToolSpec};
+pub use error::Error;
+pub use event::{ChatEvent, coalesce};
+pub use message::{Message, Role, ToolCall, ToolSpec, name_calls};
+pub use parser::{MarkerIds, Parser, ParserOptions};
+pub use prompt::{GenerationPrompt, Prompt, RenderOptions, Renderer, Thinking};
+pub use reasoning::Start;
+pub use template::{Context, Template};

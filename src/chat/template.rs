@@ -1,0 +1,235 @@
+//! Chat templates: Jinja text that comes with a bundle, run by minijinja set up
+//! to behave as Jinja2 does in Python. A template is not trusted: its steps, its
+//! output and its time are bounded, and what goes wrong is one line.
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
+
+use super::{Error, python};
+
+/// Renders what the template of ZAYA renders; for bundles that bring none.
+const FALLBACK: &str = include_str!("fallback.jinja");
+const NAME: &str = "chat_template";
+
+/// Instructions of one rendering. A message costs some hundreds.
+const FUEL: u64 = 20_000_000;
+/// Bytes of one rendering.
+const MAX_OUTPUT: usize = 64 << 20;
+/// Bytes of a template's source. Real ones have about ten thousand.
+const MAX_SOURCE: usize = 4 << 20;
+/// Fuel counts instructions, but an instruction on huge strings can take long.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Enough for minijinja's recursion limit, whatever thread the caller is on.
+const STACK: usize = 32 << 20;
+
+/// A compiled chat template.
+#[derive(Clone)]
+pub struct Template {
+    environment: Arc<Environment<'static>>,
+}
+
+/// The variables of a rendering. All of them are always passed.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// A list of messages in the shape of chat APIs.
+    pub messages: serde_json::Value,
+    /// A list of tools in the shape of chat APIs, or null.
+    pub tools: serde_json::Value,
+    pub bos_token: String,
+    pub eos_token: String,
+    pub add_generation_prompt: bool,
+    pub enable_thinking: bool,
+}
+
+impl Template {
+    /// Compiles `source`, or the built-in template if there is none.
+    ///
+    /// # Errors
+    /// The source isn't a Jinja template that can be run here.
+    pub fn new(source: Option<&str>) -> Result<Self, Error> {
+        let source = source.unwrap_or(FALLBACK);
+        if source.len() > MAX_SOURCE {
+            return Err(Error::new(format!(
+                "chat template: {} bytes are more than the {MAX_SOURCE} allowed",
+                source.len()
+            )));
+        }
+        let source = source.to_owned();
+        let environment = on_own_stack(move || {
+            let mut environment = environment()?;
+            environment.add_template_owned(NAME, source)?;
+            Ok(environment)
+        })?;
+        Ok(Self {
+            environment: Arc::new(environment),
+        })
+    }
+
+    /// # Errors
+    /// The template raised an error, or exceeded its bounds.
+    pub fn render(&self, context: Context) -> Result<String, Error> {
+        let environment = Arc::clone(&self.environment);
+        on_own_stack(move || {
+            let variables = Value::from_pairs([
+                ("messages", value(&context.messages)),
+                ("tools", value(&context.tools)),
+                ("bos_token", Value::from(context.bos_token)),
+                ("eos_token", Value::from(context.eos_token)),
+                (
+                    "add_generation_prompt",
+                    Value::from(context.add_generation_prompt),
+                ),
+                ("enable_thinking", Value::from(context.enable_thinking)),
+            ]);
+            let mut output = Bounded(Vec::new());
+            environment
+                .get_template(NAME)?
+                .render_captured_to(variables, &mut output)?;
+            String::from_utf8(output.0).map_err(|_| {
+                minijinja::Error::new(ErrorKind::WriteFailure, "the output isn't UTF-8")
+            })
+        })
+    }
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut env = Environment::new();
+    env.set_syntax(
+        minijinja::syntax::SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(false)
+            .build()?,
+    );
+    env.set_fuel(Some(FUEL));
+    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_undefined_behavior(UndefinedBehavior::Lenient);
+    env.set_unknown_method_callback(unknown_method_callback);
+    env.set_formatter(|out, _, value| {
+        let text = match value.as_str() {
+            Some(text) => return Ok(out.write_str(text)?),
+            None => python::string(value)?,
+        };
+        Ok(out.write_str(&text)?)
+    });
+    env.add_function("raise_exception", |message: Value| {
+        Err::<Value, _>(minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            message.to_string(),
+        ))
+    });
+    env.add_filter("string", |value: Value| python::string(&value));
+    env.add_filter(
+        "tojson",
+        |value: Value, indent: Option<Value>, options: Kwargs| {
+            let indent = match indent {
+                Some(indent) => Some(indent),
+                None => options.get::<Option<Value>>("indent")?,
+            };
+            // The Python keyword; what it asks for is what always happens.
+            let _ = options.get::<Option<bool>>("ensure_ascii")?;
+            options.assert_all_used()?;
+            let indent = indent.and_then(|i| i.as_usize()).unwrap_or(0).min(16);
+            python::json(&value, indent)
+        },
+    );
+    // In Python strings and mappings are sequences, too; templates written for
+    // it ask `is sequence and is not string`.
+    env.add_test("sequence", |value: Value| {
+        matches!(
+            value.kind(),
+            ValueKind::Seq | ValueKind::Map | ValueKind::String | ValueKind::Undefined
+        )
+    });
+    Ok(env)
+}
+
+/// Order of keys is preserved.
+fn value(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(b) => Value::from(*b),
+        Json::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(n), _) => Value::from(n),
+            (_, Some(n)) => Value::from(n),
+            _ => Value::from(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => items.iter().map(value).collect(),
+        Json::Object(object) => {
+            Value::from_pairs(object.iter().map(|(k, v)| (k.as_str(), value(v))))
+        }
+    }
+}
+
+/// Runs template work on a thread of its own: known stack, limited time, and a
+/// panic inside the engine is an error like any other. Work that exceeds its
+/// time is left behind; it ends when its fuel does.
+fn on_own_stack<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, minijinja::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("chat-template".into())
+        .stack_size(STACK)
+        .spawn(move || {
+            // The receiver is gone only if the deadline has passed.
+            let _ = sender.send(work());
+        })
+        .map_err(|e| Error::new(format!("chat template: no thread to run it: {e}")))?;
+    match receiver.recv_timeout(DEADLINE) {
+        Ok(result) => result.map_err(|e| describe(&e)),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::new(format!(
+            "chat template: took longer than {} seconds",
+            DEADLINE.as_secs()
+        ))),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(Error::new("chat template: the template engine failed"))
+        }
+    }
+}
+
+fn describe(error: &minijinja::Error) -> Error {
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => format!("more than {FUEL} steps: does it end?"),
+        kind => match error.detail() {
+            Some(detail) => format!("{kind}: {detail}"),
+            None => kind.to_string(),
+        },
+    };
+    let place = error.line().map(|l| format!(", line {l}"));
+    let cause = std::error::Error::source(error).map(|c| format!(" ({c})"));
+    Error::new(format!(
+        "chat template{}: {what}{}",
+        place.unwrap_or_default(),
+        cause.unwrap_or_default()
+    ))
+}
+
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::Error::other(format!(
+                "the prompt is larger than {MAX_OUTPUT} bytes"
+            )));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;
