@@ -83,7 +83,8 @@ impl Agent {
         };
         let seed = settings.seed.unwrap_or_else(draw_seed);
         let model = Model {
-            generator: Generator::start(engine, Arc::clone(&bundle.tokenizer)),
+            generator: Generator::start(engine, Arc::clone(&bundle.tokenizer))
+                .map_err(|e| format!("the generation thread can't be started: {e}"))?,
             renderer: Renderer::for_bundle(bundle).map_err(|e| e.to_string())?,
             tokenizer: Arc::clone(&bundle.tokenizer),
             stop_ids: bundle.stop_ids.clone(),
@@ -189,7 +190,8 @@ impl Agent {
         self.stop.finish();
         let done = Done {
             reason,
-            text: self.session.machine().answer().to_owned(),
+            // Without the white space that was not shown either.
+            text: self.session.machine().answer().trim_end().to_owned(),
             session: self.session.id().to_owned(),
             seed: Some(self.model.sampling.seed),
         };

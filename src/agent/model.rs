@@ -94,6 +94,7 @@ impl Model {
                 first_call: machine.calls() + 1,
             }),
             answer: Answer::default(),
+            held: String::new(),
         };
         let mut usage: Option<PromptUsage> = None;
         let mut since = Instant::now();
@@ -213,6 +214,7 @@ impl Model {
         Some(ThinkingBudget {
             open,
             close,
+            tool_call: self.tokenizer.id_of("<zyphra_tool_call>"),
             starts_open: start == Start::Reasoning,
             tokens: THINKING_BUDGET,
             closing,
@@ -258,6 +260,8 @@ impl Model {
 struct Collector {
     parser: Parser,
     answer: Answer,
+    /// White space that is nothing to show unless more text follows.
+    held: String,
 }
 
 impl Collector {
@@ -279,6 +283,7 @@ impl Collector {
         }
         let events = self.parser.finish();
         self.take(events, front);
+        self.flush_before_calls();
         self.answer.ids = ids;
         self.answer.finish = finish;
         self.answer
@@ -291,14 +296,32 @@ impl Collector {
                     self.answer.reasoning.push_str(&text);
                     front.event(&Event::Reasoning { text });
                 }
-                ChatEvent::Text(text) => {
-                    self.answer.text.push_str(&text);
-                    front.event(&Event::Text { text });
-                }
+                ChatEvent::Text(text) => self.text(&text, front),
                 // Announced when it is taken up, not when it is written.
-                ChatEvent::ToolCall(call) => self.answer.calls.push(call),
+                ChatEvent::ToolCall(call) => {
+                    self.flush_before_calls();
+                    self.answer.calls.push(call);
+                }
                 ChatEvent::Malformed { reason, .. } => self.answer.malformed.push(reason),
             }
+        }
+    }
+    fn text(&mut self, text: &str, front: &mut dyn Front) {
+        let mut text = std::mem::take(&mut self.held) + text;
+        self.held = text.split_off(text.trim_end().len());
+        if !text.is_empty() {
+            self.answer.text.push_str(&text);
+            front.event(&Event::Text { text });
+        }
+    }
+
+    /// Templates write an answer's text before its calls: white space belongs to
+    /// it there, and to the layout of the calls after that. So a rendered answer
+    /// equals the generated one, and the cache's prefix holds.
+    fn flush_before_calls(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if self.answer.calls.is_empty() {
+            self.answer.text.push_str(&held);
         }
     }
 }

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc;
 
-use super::args::RunArgs;
+use super::args::{BackendName, RunArgs};
 use super::demo;
 use super::setup::Failure;
 use crate::agent::Reason;
 use crate::agent::present::{Progress, Style};
 use crate::bundle::Bundle;
-use crate::model::Engine;
+use crate::model::{self, BackendKind, Engine, LoadOptions};
 
 pub struct Loaded {
     pub bundle: Bundle,
@@ -35,11 +35,15 @@ pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
     })
 }
 
-fn engine(_bundle: &Bundle, _run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
-    Err(Failure::new(
-        Reason::Bundle,
-        "this build can't run models yet",
-    ))
+fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
+    let options = LoadOptions {
+        backend: match run.backend {
+            Some(BackendName::Cpu) | None => BackendKind::Cpu,
+        },
+        threads: run.threads.unwrap_or(0),
+        ..LoadOptions::default()
+    };
+    model::load(bundle, &options).map_err(|e| Failure::new(Reason::Failed, e.to_string()))
 }
 
 /// Does `work`, and says so on stderr once it has taken half a second.

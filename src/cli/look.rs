@@ -5,12 +5,14 @@ use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::args::{Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs};
+use super::args::{Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, Skip};
 use super::debug_chat::{self, RenderOutput};
-use super::{fail, inspect};
+use super::{debug_logits, fail, inspect};
 use crate::agent::Exit;
-use crate::bundle::Bundle;
+use crate::backend::{KvDtype, SkipMode};
+use crate::bundle::{self, Bundle};
 use crate::chat::Start;
+use crate::model;
 
 /// Most bytes read from stdin or from a schema.
 const MOST_INPUT: u64 = 64 << 20;
@@ -26,8 +28,41 @@ pub fn inspect(args: &InspectArgs) -> Exit {
     }
 }
 
-pub fn logits(_args: &LogitsArgs) -> Exit {
-    fail(Exit::Internal, "this build can't run models yet")
+/// The CPU engine has one path, in f32 and with the full head: `--fast` changes
+/// nothing there.
+pub fn logits(args: &LogitsArgs) -> Exit {
+    let options = debug_logits::Options {
+        model: args.model.clone(),
+        tokens: args.tokens.clone(),
+        chunk: args.chunk,
+        decode_from: args.decode_from,
+        kv: match args.f32_cache {
+            true => KvDtype::F32,
+            false => KvDtype::default(),
+        },
+        skip: match args.skip {
+            Some(Skip::Zero) => SkipMode::Zero,
+            Some(Skip::Scaled) => SkipMode::ScaledInput,
+            None => SkipMode::default(),
+        },
+        threads: args.threads.unwrap_or(0),
+        out: args.out.clone(),
+    };
+    match debug_logits::run(&options) {
+        Ok(()) => Exit::Done,
+        Err(error) => fail(status(&error), &format!("{error:#}")),
+    }
+}
+
+/// What kind of failure an error is.
+fn status(error: &anyhow::Error) -> Exit {
+    if error.is::<bundle::Error>() {
+        Exit::Bundle
+    } else if error.is::<model::Error>() {
+        Exit::Usage
+    } else {
+        Exit::Internal
+    }
 }
 
 pub fn render(args: &RenderArgs) -> Exit {

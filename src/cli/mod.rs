@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod debug_chat;
+pub mod debug_logits;
 pub mod demo;
 mod exit;
 pub mod inspect;
