@@ -338,7 +338,7 @@ impl<'a> Reader<'a> {
         let tables = self
             .tables
             .entry((cols, bits))
-            .or_insert_with(|| super::sidecar::tables(cols, bits, seed));
+            .or_insert_with(|| MxtqTables::new(cols, bits, seed));
         let tables = Arc::clone(tables);
         let count = want.stack.unwrap_or(1);
         Ok((0..count)

@@ -12,15 +12,6 @@ use super::index::SIDECAR;
 use super::shard::{self, Dtype};
 use super::storage::Storage;
 
-/// Signs and codebook for `n` inputs.
-pub(super) fn tables(n: usize, bits: u32, seed: u64) -> Arc<MxtqTables> {
-    let _ = seed;
-    Arc::new(MxtqTables {
-        signs: vec![1.0; n],
-        codebook: vec![0.0; 1 << bits],
-    })
-}
-
 /// Compares the sidecar, if there is one, with `used`: the tables by width and
 /// bits. Entries for other widths are ignored: a converter writes a wrong
 /// width for 3 bits.
@@ -45,10 +36,14 @@ pub(super) fn compare(
             continue;
         };
         let expected = match kind {
-            Some("signs") if last == seed => used
-                .iter()
-                .find(|((width, _), _)| *width as u64 == n)
-                .map(|(_, tables)| &tables.signs),
+            Some("signs") => {
+                let tables = used.iter().find(|((width, _), _)| *width as u64 == n);
+                if tables.is_some() && last != seed {
+                    let problem = format!("is of seed {last}, but the bundle's is {seed}");
+                    return Err(Error::tensor(SIDECAR, &entry.name, problem, CONVERT_AGAIN));
+                }
+                tables.map(|(_, tables)| &tables.signs)
+            }
             Some("codebook") => used
                 .iter()
                 .find(|((width, bits), _)| *width as u64 == n && u64::from(*bits) == last)

@@ -36,7 +36,6 @@ pub struct Message {
     pub content: String,
     #[serde(
         default,
-        alias = "reasoning",
         deserialize_with = "super::content::text",
         skip_serializing_if = "String::is_empty"
     )]

@@ -6,27 +6,13 @@
 //! Where a marker is a token of the bundle its id alone decides: the same
 //! characters spelled out by other tokens never start anything.
 
+use super::markers::{
+    CALL, CALL_CLOSE, HIDDEN, HIDDEN_IN_REASONING, LONGEST, MarkerIds, THINK, THINK_CLOSE,
+};
 use super::reasoning::{Newlines, Start};
+use super::visible::{Shown, ceil, floor};
 use super::zaya_xml::{self, End};
 use super::{ChatEvent, ToolCall, ToolSpec};
-
-const THINK: &str = "<think>";
-const THINK_CLOSE: &str = "</think>";
-const CALL: &str = "<zyphra_tool_call>";
-const CALL_CLOSE: &str = "</zyphra_tool_call>";
-
-/// Never visible: consumed as markup or, where they mean nothing, stripped.
-const HIDDEN: [&str; 6] = [
-    THINK,
-    THINK_CLOSE,
-    CALL,
-    CALL_CLOSE,
-    zaya_xml::FUNCTION_CLOSE,
-    zaya_xml::PARAMETER_CLOSE,
-];
-/// What of these can occur in reasoning as markup.
-const HIDDEN_IN_REASONING: [&str; 4] = [THINK, THINK_CLOSE, CALL, CALL_CLOSE];
-const LONGEST: usize = CALL_CLOSE.len();
 
 /// Bytes looked at in one go.
 const MAX_PIECE: usize = 256;
@@ -34,48 +20,6 @@ const MAX_PIECE: usize = 256;
 const MAX_CALL: usize = 1 << 20;
 /// Bytes of a malformed call that are kept.
 const MAX_RAW: usize = 4096;
-
-/// Ids of the markers that are single tokens of the bundle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MarkerIds {
-    pub think: Option<u32>,
-    pub think_close: Option<u32>,
-    pub call: Option<u32>,
-    pub call_close: Option<u32>,
-}
-
-impl MarkerIds {
-    /// As `tokenizer` has them.
-    pub fn of(tokenizer: &crate::bundle::Tokenizer) -> Self {
-        Self {
-            think: tokenizer.id_of(THINK),
-            think_close: tokenizer.id_of(THINK_CLOSE),
-            call: tokenizer.id_of(CALL),
-            call_close: tokenizer.id_of(CALL_CLOSE),
-        }
-    }
-
-    fn text_of(&self, id: u32) -> Option<&'static str> {
-        let all = [
-            (self.think, THINK),
-            (self.think_close, THINK_CLOSE),
-            (self.call, CALL),
-            (self.call_close, CALL_CLOSE),
-        ];
-        all.iter().find(|(i, _)| *i == Some(id)).map(|(_, t)| *t)
-    }
-
-    /// Whether the characters of `tag` are decided by text.
-    fn spelled(&self, tag: &str) -> bool {
-        match tag {
-            THINK => self.think.is_none(),
-            THINK_CLOSE => self.think_close.is_none(),
-            CALL => self.call.is_none(),
-            CALL_CLOSE => self.call_close.is_none(),
-            _ => true,
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct ParserOptions {
@@ -136,9 +80,8 @@ pub struct Parser {
     line_start: bool,
     /// After a spelled-out opener that means nothing, until its closer.
     quoted: bool,
-    /// The end of the visible text, for tags that form across what was removed.
-    tail: String,
-    reasoning_tail: String,
+    shown: Shown,
+    shown_reasoning: Shown,
     unclosed_reasoning: bool,
     cut_off_call: bool,
     events: Vec<ChatEvent>,
@@ -159,8 +102,8 @@ impl Parser {
             newlines: Newlines::Keep,
             line_start: true,
             quoted: false,
-            tail: String::new(),
-            reasoning_tail: String::new(),
+            shown: Shown::new(&HIDDEN),
+            shown_reasoning: Shown::new(&HIDDEN_IN_REASONING),
             unclosed_reasoning: false,
             cut_off_call: false,
             events: Vec::new(),
@@ -459,40 +402,20 @@ impl Parser {
         if text.is_empty() {
             return;
         }
-        let reasoning = matches!(self.state, State::Reasoning);
-        let (tail, hidden) = match reasoning {
-            true => (&mut self.reasoning_tail, &HIDDEN_IN_REASONING[..]),
-            false => (&mut self.tail, &HIDDEN[..]),
+        let event = match self.state {
+            State::Reasoning => ChatEvent::Reasoning(self.shown_reasoning.add(text)),
+            _ => {
+                let text = self.shown.add(text);
+                self.line_start = self.shown.ends_line();
+                ChatEvent::Text(text)
+            }
         };
-        let text = without_formed_tags(tail, text, hidden);
-        if !reasoning {
-            self.line_start = tail.ends_with('\n');
-        }
-        if text.is_empty() {
-            return;
-        }
-        self.events.push(match reasoning {
-            true => ChatEvent::Reasoning(text),
-            false => ChatEvent::Text(text),
-        });
-    }
-}
-
-/// Taking a tag out can join what was around it into another one. Such a tag
-/// loses its `>`. `tail` is what was emitted before, and is kept up to date.
-fn without_formed_tags(tail: &mut String, text: &str, hidden: &[&str]) -> String {
-    let known = tail.len();
-    tail.reserve(text.len());
-    for c in text.chars() {
-        tail.push(c);
-        if c == '>' && hidden.iter().any(|tag| tail.ends_with(tag)) {
-            tail.pop();
+        if let ChatEvent::Reasoning(text) | ChatEvent::Text(text) = &event
+            && !text.is_empty()
+        {
+            self.events.push(event);
         }
     }
-    let text = tail[known..].to_owned();
-    let keep = floor(tail, tail.len().saturating_sub(LONGEST));
-    tail.drain(..keep);
-    text
 }
 
 enum Bare {
@@ -523,24 +446,6 @@ fn bare_function(text: &str, tools: &[ToolSpec]) -> Option<Bare> {
         }
     }
     undecided.then_some(Bare::Undecided)
-}
-
-/// The nearest character boundary at or after `at`.
-fn ceil(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at += 1;
-    }
-    at
-}
-
-/// The nearest character boundary at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 #[cfg(test)]

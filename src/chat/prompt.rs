@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::marks::Marker;
-use super::{Context, Error, Message, Start, Template, ToolSpec};
+use super::template::Context;
+use super::{Error, Message, Start, Template, ToolSpec};
 use crate::bundle::{Bundle, Tokenizer};
 
 /// Whether the model is to reason before it answers.

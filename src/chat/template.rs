@@ -35,7 +35,7 @@ pub struct Template {
 
 /// The variables of a rendering. All of them are always passed.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub(super) struct Context {
     /// A list of messages in the shape of chat APIs.
     pub messages: serde_json::Value,
     /// A list of tools in the shape of chat APIs, or null.
@@ -72,7 +72,7 @@ impl Template {
 
     /// # Errors
     /// The template raised an error, or exceeded its bounds.
-    pub fn render(&self, context: Context) -> Result<String, Error> {
+    pub(super) fn render(&self, context: Context) -> Result<String, Error> {
         let environment = Arc::clone(&self.environment);
         on_own_stack(move || {
             let variables = Value::from_pairs([
@@ -145,6 +145,9 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
             value.kind(),
             ValueKind::Seq | ValueKind::Map | ValueKind::String | ValueKind::Undefined
         )
+    });
+    env.add_test("iterable", |value: Value| {
+        !value.is_none() && value.try_iter().is_ok()
     });
     Ok(env)
 }

@@ -125,6 +125,35 @@ fn line(event: &ChatEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::Tokenizer;
+    use crate::chat::Template;
+    use std::sync::Arc;
+
+    #[test]
+    fn conversations_in_api_shape_are_rendered() {
+        let json = include_bytes!("../../models/demo/tokenizer.json");
+        let tokenizer = Arc::new(Tokenizer::from_json(json).unwrap());
+        let renderer = Renderer::new(Template::new(None).unwrap(), tokenizer);
+        let render = |input: &str, output| render_with(input, &renderer, Thinking::On, output);
+        let input = r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]},
+            {"role": "assistant", "content": null, "tool_calls": [{"type": "function",
+             "function": {"name": "f", "arguments": "{\"a\": 1}"}}]},
+            {"role": "tool", "content": "ok", "tool_call_id": "call_1"}], "tools": null}"#;
+        let text = "<bos><|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n</think>\n\n\
+            <zyphra_tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n\
+            </zyphra_tool_call>\n<|im_end|>\n<|im_start|>user\n<zyphra_tool_response>\nok\n\
+            </zyphra_tool_response>\n<|im_end|>\n<|im_start|>assistant\n<think>\n";
+        assert_eq!(render(input, RenderOutput::Text).unwrap(), text);
+        let off = input.replace("null}", "[], \"enable_thinking\": false}");
+        let off = render(&off, RenderOutput::Text).unwrap();
+        assert_eq!(off, format!("{text}</think>\n\n"));
+        let hi =
+            r#"{"messages": [{"role": "user", "content": ""}], "add_generation_prompt": false}"#;
+        let ids = render(hi, RenderOutput::Ids).unwrap();
+        assert!(ids.starts_with("[2,105,") && ids.ends_with("]\n"), "{ids}");
+        let error = render(r#"{"messages": [{"role": "robot"}]}"#, RenderOutput::Text);
+        assert!(format!("{:#}", error.unwrap_err()).contains("robot"));
+    }
 
     #[test]
     fn output_becomes_lines() {

@@ -61,6 +61,3 @@ pub struct Matrix {
     pub data: Bytes,
     pub format: Format,
 }
-impl Matrix {
-    pub fn decode_row(&self, _row: usize, _out: &mut [f32]) {}
-}

@@ -2,9 +2,24 @@
 //! decoders and byte-exact encoders for each. Nothing here knows about files,
 //! models or threads.
 
+mod affine;
 mod bytes;
+mod codebook;
+mod decode;
+mod hadamard;
 mod matrix;
+mod mxfp4;
+mod mxtq;
+mod signs;
+mod tables;
+mod validate;
 
+pub use affine::{AFFINE_BITS, AFFINE_GROUPS, Affine, encode_affine, pack_dense, unpack_dense};
 pub use bytes::Bytes;
+pub use codebook::{boundaries, codebook};
+pub use hadamard::{blocks, rotate, rotate_back};
 pub use matrix::{Format, Matrix, MxtqTables, ScaleType};
-pub fn rotate(_x: &mut [f32], _signs: &[f32]) {}
+pub use mxfp4::MXFP4_GROUP;
+pub use mxtq::{MXTQ_BITS, Mxtq, encode_mxtq, pack_words, unpack_words, words_per_row};
+pub use signs::signs;
+pub use validate::MatrixError;

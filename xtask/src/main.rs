@@ -1,1 +1,68 @@
-fn main() {}
+//! The project's chores: the checks that CI runs, synthetic bundles in real
+//! shapes, and the demo model. `cargo xtask help` lists them.
+
+mod ci;
+mod demo;
+mod jang;
+mod synth;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every check that the project must pass
+    Ci(ci::Args),
+    /// Write a bundle of random weights in a model's real shapes
+    SynthBundle(synth::Args),
+    /// Make models/demo from the trained checkpoint
+    DemoBundle(demo::BundleArgs),
+    /// Measure the demo model's exact match through cairn
+    DemoEval(demo::EvalArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::Ci(args) => ci::run(&args),
+        Task::SynthBundle(args) => synth::run(&args),
+        Task::DemoBundle(args) => demo::bundle(&args),
+        Task::DemoEval(args) => demo::eval(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map_or(manifest.clone(), PathBuf::from)
+}
+
+/// The folder of material beside the repository: `CAIRN_SHARED`, or `../shared`.
+fn shared() -> Result<PathBuf> {
+    let folder = match std::env::var_os("CAIRN_SHARED") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("../shared"),
+    };
+    folder.canonicalize().with_context(|| {
+        format!(
+            "{}: the shared folder is not there; set CAIRN_SHARED to it",
+            folder.display()
+        )
+    })
+}

@@ -93,7 +93,7 @@ impl Weight {
     #[inline(always)]
     pub(super) fn decode(&self, row: usize, out: &mut [f32]) {
         let m = &self.matrix;
-        let bytes = m.data.len() / m.rows;
+        let bytes = m.row_bytes();
         let codes = &m.data[row * bytes..(row + 1) * bytes];
         match (&m.format, self.tables.as_deref()) {
             (Format::F32, _) => decode_f32(codes, out),

@@ -1,0 +1,2 @@
+use super::Job;
+pub const JOBS: &[Job] = &[];
