@@ -34,11 +34,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match command {
         None if !prompt.is_empty() => start::prompts(&prompt, &run),
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => start::repl(&run),
-        None => fail(
-            Exit::Usage,
+        None => start::misuse(
             "this is not a terminal; say what to do with --prompt TEXT (see --help)",
+            run.output.unwrap_or_default(),
         ),
-        Some(_) if !prompt.is_empty() => fail(Exit::Usage, "--prompt takes no subcommand"),
+        Some(_) if !prompt.is_empty() => start::misuse(
+            "--prompt takes no subcommand",
+            run.output.unwrap_or_default(),
+        ),
         Some(Command::Repl(inner)) => {
             let run = inner.or(run);
             match run.output.unwrap_or_default() {
@@ -55,17 +58,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     let command = Cli::command().after_help(exit::table());
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = command
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| match error.use_stderr() {
-        true => fail(Exit::Usage, &one_line(&error.to_string())),
+        true => start::misuse(&one_line(&error.to_string()), wanted_output(&arguments)),
         false => {
             // `--help | head` is success.
             let _ = error.print();
             Exit::Done
         }
     })
+}
+
+/// Whether JSON was asked for, as far as that can be told of arguments that
+/// can't be understood.
+fn wanted_output(arguments: &[OsString]) -> Output {
+    let pair = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "jsonl";
+    match arguments.windows(2).any(pair) || arguments.iter().any(|a| a == "--output=jsonl") {
+        true => Output::Jsonl,
+        false => Output::Text,
+    }
 }
 
 /// clap's message without its usage and hints.

@@ -55,17 +55,26 @@ pub fn repl(run: &RunArgs) -> Exit {
     })
 }
 
+/// Arguments that make no sense: one line, and in JSON the `done` of every run.
+pub fn misuse(message: &str, output: Output) -> Exit {
+    let mut printer = Printer::new(format(output), Stop::default());
+    batch::refuse(Reason::Usage, message, "", &mut printer)
+}
+
+fn format(output: Output) -> Format {
+    match output {
+        Output::Text => Format::Text,
+        Output::Jsonl => Format::Jsonl,
+    }
+}
+
 /// A printer and signal handlers around `work`; a failure ends with `done`, too.
 fn batch_run(
     run: &RunArgs,
     work: impl FnOnce(&mut Printer, &Stop) -> Result<Exit, Failure>,
 ) -> Exit {
     let stop = Stop::default();
-    let format = match run.output.unwrap_or_default() {
-        Output::Text => Format::Text,
-        Output::Jsonl => Format::Jsonl,
-    };
-    let mut printer = Printer::new(format, stop.clone());
+    let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
     let installed = signals::install(stop.clone(), Manner::Run)
         .map_err(|message| Failure::new(Reason::Failed, message));
     match installed.and_then(|()| work(&mut printer, &stop)) {
