@@ -1,1 +1,30 @@
-//! .
+//! The turn loop: a pure state machine whose journal is the session log, a
+//! driver that performs what the machine asks for, and the event stream that
+//! every front end reads. No front end has logic of its own.
+
+mod driver;
+mod effect;
+mod entry;
+mod event;
+mod exit;
+mod log;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod model;
+pub mod present;
+mod settings;
+mod stop;
+mod system;
+
+pub use crate::chat::Thinking;
+pub use driver::Agent;
+pub use effect::Effect;
+pub use entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
+pub use event::{Approval, Done, Event, Front, Phase, Question};
+pub use exit::{Exit, Reason};
+pub use log::{Journal, Session, parse};
+pub use machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};
+pub use model::Stats;
+pub use settings::{Settings, THINKING_BUDGET};
+pub use stop::{Stop, Stopped};

@@ -1,4 +1,102 @@
-//! .
+//! The command line: what was typed, what it means, and the exit status.
+
+pub mod args;
 pub mod debug_chat;
 pub mod debug_logits;
+pub mod demo;
+mod exit;
 pub mod inspect;
+mod load;
+mod look;
+mod setup;
+mod signals;
+mod start;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::agent::Exit;
+use args::{Cli, Command, DebugCommand, Output};
+
+/// Runs `cairn` with these arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match parse(arguments) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let Cli {
+        prompt,
+        run,
+        command,
+    } = cli;
+    match command {
+        None if !prompt.is_empty() => start::prompts(&prompt, &run),
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => start::repl(&run),
+        None => start::misuse(
+            "this is not a terminal; say what to do with --prompt TEXT (see --help)",
+            run.output.unwrap_or_default(),
+        ),
+        Some(_) if !prompt.is_empty() => start::misuse(
+            "--prompt takes no subcommand",
+            run.output.unwrap_or_default(),
+        ),
+        Some(Command::Repl(inner)) => {
+            let run = inner.or(run);
+            match run.output.unwrap_or_default() {
+                Output::Text => start::repl(&run),
+                Output::Jsonl => start::lines(&run),
+            }
+        }
+        Some(Command::Inspect(args)) => look::inspect(&args),
+        Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
+        Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),
+        Some(Command::Debug(DebugCommand::Parse(args))) => look::parse(&args),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    let command = Cli::command().after_help(exit::table());
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = command
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| match error.use_stderr() {
+        true => start::misuse(&one_line(&error.to_string()), wanted_output(&arguments)),
+        false => {
+            // `--help | head` is success.
+            let _ = error.print();
+            Exit::Done
+        }
+    })
+}
+
+/// Whether JSON was asked for, as far as that can be told of arguments that
+/// can't be understood.
+fn wanted_output(arguments: &[OsString]) -> Output {
+    let pair = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "jsonl";
+    match arguments.windows(2).any(pair) || arguments.iter().any(|a| a == "--output=jsonl") {
+        true => Output::Jsonl,
+        false => Output::Text,
+    }
+}
+
+/// clap's message without its usage and hints.
+fn one_line(message: &str) -> String {
+    let lines = message
+        .trim_start_matches("error: ")
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// One line on stderr, and the status.
+pub(crate) fn fail(exit: Exit, message: &str) -> Exit {
+    let message = crate::sandbox::sanitize::for_line(message);
+    // Without stderr the status still says it.
+    let _ = writeln!(io::stderr(), "cairn: error: {message}");
+    exit
+}

@@ -1,0 +1,379 @@
+//! Performs what the machine asks for: renders prompts, runs the model and the
+//! tools, gets permissions, and tells the front end. Everything that happens is
+//! in the journal before anything follows from it.
+
+use std::sync::Arc;
+
+use super::effect::Effect;
+use super::entry::{Kind, ToolResult, Verdict};
+use super::event::{Approval, Done, Event, Front, Question};
+use super::exit::{Exit, Reason};
+use super::log::{Journal, Session};
+use super::machine::Rules;
+use super::model::{Model, Stats};
+use super::settings::{Settings, default_thinking, draw_seed};
+use super::stop::Stop;
+use super::system;
+use crate::bundle::{Bundle, Persona, ThinkingSupport};
+use crate::chat::{Renderer, Role, Thinking, ToolCall};
+use crate::generate::{Cancel, Generator};
+use crate::model::Engine;
+use crate::sandbox::{Decision, Policy};
+use crate::tools::{self, Call, Toolbox};
+
+/// A conversation with a model that can use tools.
+pub struct Agent {
+    name: String,
+    persona: Option<Persona>,
+    warnings: Vec<String>,
+    support: ThinkingSupport,
+    settings: Settings,
+    rules: Rules,
+    toolbox: Toolbox,
+    policy: Policy,
+    model: Model,
+    session: Session,
+    stop: Stop,
+    /// The call that was announced and has no result yet.
+    announced: Option<String>,
+}
+
+impl Agent {
+    /// # Errors
+    /// When the bundle's template or our own prompt can't be used; one line.
+    pub fn new(
+        bundle: &Bundle,
+        engine: Box<dyn Engine>,
+        (toolbox, policy): (Toolbox, Policy),
+        settings: Settings,
+        stop: Stop,
+    ) -> Result<Self, String> {
+        let persona = bundle.persona.clone();
+        let specs = match (bundle.tools, &persona) {
+            (false, _) => Vec::new(),
+            (true, None) => toolbox.specs(),
+            (true, Some(persona)) => {
+                let known = toolbox.specs().into_iter();
+                known.filter(|s| persona.tools.contains(&s.name)).collect()
+            }
+        };
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let system = match &persona {
+            Some(persona) => persona.system_prompt.clone(),
+            None => system::prompt(&names, &settings.workspace)?,
+        };
+        let rules = Rules {
+            limits: settings.limits(persona.as_ref()),
+            // All of them: one that was not offered still needs its permission.
+            tools: toolbox
+                .specs()
+                .into_iter()
+                .filter_map(|spec| Some((toolbox.effect(&spec.name)?, spec.name)))
+                .map(|(effect, name)| (name, effect))
+                .collect(),
+            denied: tools::DENIED.to_owned(),
+        };
+        let mut warnings = bundle.warnings.clone();
+        let thinking = match (settings.thinking, bundle.thinking) {
+            (Some(Thinking::On), ThinkingSupport::None) => {
+                warnings.push("this bundle has no thinking; it is off".into());
+                Thinking::Off
+            }
+            (chosen, support) => chosen.unwrap_or_else(|| default_thinking(support)),
+        };
+        let seed = settings.seed.unwrap_or_else(draw_seed);
+        let model = Model {
+            generator: Generator::start(engine, Arc::clone(&bundle.tokenizer))
+                .map_err(|e| format!("the generation thread can't be started: {e}"))?,
+            renderer: Renderer::for_bundle(bundle).map_err(|e| e.to_string())?,
+            tokenizer: Arc::clone(&bundle.tokenizer),
+            stop_ids: bundle.stop_ids.clone(),
+            context: persona
+                .as_ref()
+                .map_or(bundle.context, |p| p.context.min(bundle.context)),
+            specs,
+            system,
+            thinking,
+            sampling: settings.sampling(persona.as_ref(), thinking, seed),
+            run: None,
+            stats: Stats::default(),
+        };
+        Ok(Self {
+            name: bundle.name.clone(),
+            support: bundle.thinking,
+            session: Session::new(Journal::in_memory(), rules.clone()),
+            persona,
+            warnings,
+            settings,
+            rules,
+            toolbox,
+            policy,
+            model,
+            stop,
+            announced: None,
+        })
+    }
+
+    /// Lines for the user before the first turn.
+    pub fn notices(&self) -> Vec<String> {
+        let notice = self.persona.as_ref().map(|p| p.notice.clone());
+        let sampled = self.model.sampling.temperature > 0.0 && self.settings.seed.is_none();
+        let seed = sampled.then(|| format!("seed {}", self.model.sampling.seed));
+        notice
+            .into_iter()
+            .chain(self.warnings.iter().cloned())
+            .chain(seed)
+            .collect()
+    }
+
+    /// One line: what model this is and how it runs.
+    pub fn describe(&self) -> String {
+        let thinking = match self.model.thinking {
+            Thinking::On => "on",
+            Thinking::Off => "off",
+        };
+        format!(
+            "{}: {}, context {}, thinking {thinking}",
+            self.name,
+            self.model.generator.info().backend,
+            super::present::thousands(self.model.context)
+        )
+    }
+
+    pub fn session_id(&self) -> &str {
+        self.session.id()
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.model.stats
+    }
+
+    /// # Errors
+    /// When the bundle has no thinking.
+    pub fn set_thinking(&mut self, thinking: Thinking) -> Result<(), String> {
+        if thinking == Thinking::On && self.support == ThinkingSupport::None {
+            return Err("this bundle has no thinking".into());
+        }
+        let seed = self.model.sampling.seed;
+        self.model.thinking = thinking;
+        self.model.sampling = self
+            .settings
+            .sampling(self.persona.as_ref(), thinking, seed);
+        Ok(())
+    }
+
+    /// A new conversation, under a new session id.
+    pub fn clear(&mut self) {
+        self.session = Session::new(Journal::in_memory(), self.rules.clone());
+        self.model.run = None;
+        self.model.generator.clear();
+    }
+
+    /// One user message and everything that follows from it. The last event is
+    /// `Done`, which is also returned.
+    pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
+        let cancel = self.stop.begin();
+        front.event(&Event::TurnStarted);
+        self.model.run = None;
+        self.model.stats.turns += 1;
+        self.record(
+            Kind::User {
+                text: text.to_owned(),
+            },
+            front,
+        );
+        let reason = self.drive(&cancel, front);
+        self.stop.finish();
+        let done = Done {
+            reason,
+            // Without the white space that was not shown either.
+            text: self.session.machine().answer().trim_end().to_owned(),
+            session: self.session.id().to_owned(),
+            seed: Some(self.model.sampling.seed),
+        };
+        front.event(&Event::Done(done.clone()));
+        done
+    }
+
+    fn drive(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Reason {
+        let mut reason = Reason::Failed;
+        loop {
+            let effect = self.session.machine().next();
+            if cancel.is_cancelled() && !matches!(effect, Effect::Record(_) | Effect::Wait) {
+                self.record(Kind::Interrupted, front);
+                continue;
+            }
+            match effect {
+                Effect::Wait => return reason,
+                Effect::Record(kind) => {
+                    if let Kind::TurnEnded { reason: why, .. } = &kind {
+                        reason = *why;
+                    }
+                    self.tell(&kind, front);
+                    self.record(kind, front);
+                }
+                Effect::Generate { max_tokens } => {
+                    let answered =
+                        self.model
+                            .answer(self.session.machine(), max_tokens, cancel, front);
+                    match answered {
+                        Ok((answer, usage)) => {
+                            self.record(Kind::Assistant(answer), front);
+                            if let Some(usage) = usage {
+                                self.record(usage, front);
+                            }
+                        }
+                        Err(message) => {
+                            front.event(&Event::Error {
+                                message: message.clone(),
+                            });
+                            self.record(Kind::Failed { message }, front);
+                        }
+                    }
+                }
+                Effect::Ask { call, effect } => self.ask(call, effect, front),
+                Effect::RunTool { call } => self.run_tool(call, cancel, front),
+            }
+        }
+    }
+
+    fn ask(&mut self, call: ToolCall, effect: tools::Effect, front: &mut dyn Front) {
+        self.announce(&call.id, front);
+        let request = request(&call);
+        let approval = match self.toolbox.decide(&self.policy, &request) {
+            Decision::Allow => Approval::Yes,
+            Decision::Deny => Approval::No,
+            Decision::Ask => front.approve(&Question {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                effect,
+                preview: self.toolbox.preview(&request),
+            }),
+        };
+        let verdict = match approval {
+            Approval::Yes => Verdict::Allowed,
+            Approval::No => Verdict::Denied,
+            Approval::Stop => {
+                self.record(Kind::Interrupted, front);
+                return;
+            }
+        };
+        self.record(
+            Kind::Permission {
+                call_id: call.id,
+                verdict,
+            },
+            front,
+        );
+    }
+
+    fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
+        self.announce(&call.id, front);
+        self.record(Kind::ToolStarted { call: call.clone() }, front);
+        let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let kind = Kind::ToolResult(ToolResult {
+            call_id: call.id,
+            ok: outcome.ok,
+            output: outcome.output,
+            truncated: outcome.truncated,
+            refused: false,
+        });
+        self.tell(&kind, front);
+        self.record(kind, front);
+    }
+
+    /// Says that a call is taken up; once.
+    fn announce(&mut self, call_id: &str, front: &mut dyn Front) {
+        if self.announced.as_deref() == Some(call_id) {
+            return;
+        }
+        let messages = self.session.machine().messages();
+        let calls = messages.iter().rev().find(|m| m.role == Role::Assistant);
+        let call = calls.and_then(|m| m.tool_calls.iter().find(|call| call.id == call_id));
+        if let Some(call) = call {
+            self.announced = Some(call_id.to_owned());
+            front.event(&Event::ToolCall {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                arguments: call.arguments.clone(),
+            });
+        }
+    }
+
+    /// What the front end hears of an entry that is about to be recorded.
+    fn tell(&mut self, kind: &Kind, front: &mut dyn Front) {
+        match kind {
+            Kind::ToolResult(result) => {
+                self.announce(&result.call_id, front);
+                if self.announced.take().is_some() {
+                    front.event(&Event::ToolResult {
+                        id: result.call_id.clone(),
+                        ok: result.ok,
+                        output: result.output.clone(),
+                        truncated: result.truncated,
+                    });
+                } else {
+                    front.event(&Event::Error {
+                        message: result.output.clone(),
+                    });
+                }
+            }
+            Kind::TurnEnded { exit, reason } => {
+                if let Some(id) = self.announced.take() {
+                    front.event(&Event::ToolResult {
+                        id,
+                        ok: false,
+                        output: super::machine::NOT_RUN.to_owned(),
+                        truncated: false,
+                    });
+                }
+                if *exit == Exit::Limit {
+                    front.event(&Event::Error {
+                        message: self.explain(*reason),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn explain(&self, reason: Reason) -> String {
+        let limits = &self.rules.limits;
+        match reason {
+            Reason::MaxTokens => format!(
+                "the limit of {} tokens was reached (--max-tokens)",
+                limits.reply_tokens.min(limits.turn_tokens)
+            ),
+            Reason::Steps => format!(
+                "the limit of {} steps in one turn was reached (--max-steps)",
+                limits.steps
+            ),
+            Reason::RepeatedCall => "the model made the same call over and over".into(),
+            Reason::MalformedCalls => "the model's tool calls could not be read".into(),
+            Reason::Context => self.model.window(self.session.machine()),
+            Reason::Loop => "the model repeated itself".into(),
+            other => other.word().into(),
+        }
+    }
+
+    /// The journal first. A log that can't be written is said once; the session
+    /// goes on in memory.
+    fn record(&mut self, kind: Kind, front: &mut dyn Front) {
+        if let Err(error) = self.session.record(kind) {
+            front.event(&Event::Notice {
+                text: format!("the session log can't be written, going on without: {error}"),
+            });
+        }
+    }
+}
+
+fn request(call: &ToolCall) -> Call {
+    Call {
+        name: call.name.clone(),
+        arguments: call.arguments.clone(),
+    }
+}

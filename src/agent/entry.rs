@@ -1,0 +1,119 @@
+//! What a session log holds: one entry per line of JSON, each naming the entry
+//! it follows. The log is the machine's journal, so everything that changes the
+//! machine's state is an entry.
+
+use serde::{Deserialize, Serialize};
+
+use super::exit::{Exit, Reason};
+use crate::chat::ToolCall;
+use crate::generate::{FinishReason, PromptUsage};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 1 within a session.
+    pub id: u64,
+    /// The entry this one follows; `None` for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Kind {
+    /// A user's message; starts a turn.
+    User {
+        text: String,
+    },
+    /// One answer of the model.
+    Assistant(Answer),
+    /// What that answer cost.
+    Usage {
+        #[serde(flatten)]
+        prompt: PromptUsage,
+        generated: usize,
+    },
+    /// The user's, or the policy's, word on a call.
+    Permission {
+        call_id: String,
+        verdict: Verdict,
+    },
+    /// Written before the call is run: without a result after it, the outcome
+    /// is unknown and the call is never run again.
+    ToolStarted {
+        call: ToolCall,
+    },
+    ToolResult(ToolResult),
+    /// The user stopped the turn.
+    Interrupted,
+    /// The program could not go on.
+    Failed {
+        message: String,
+    },
+    /// Closes a turn.
+    TurnEnded {
+        exit: Exit,
+        reason: Reason,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub text: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
+    /// What was wrong with each call that could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub malformed: Vec<String>,
+    /// Generated token ids, a stop id included.
+    #[serde(default)]
+    pub ids: Vec<u32>,
+    pub finish: Finish,
+}
+
+/// Result of one call, or of one call that could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolResult {
+    pub call_id: String,
+    pub ok: bool,
+    pub output: String,
+    #[serde(default)]
+    pub truncated: bool,
+    /// A permission was refused.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Allowed,
+    Denied,
+}
+
+/// [`FinishReason`] as the log spells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    #[default]
+    Stop,
+    MaxTokens,
+    Context,
+    Loop,
+    Cancelled,
+}
+
+impl From<FinishReason> for Finish {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop => Self::Stop,
+            FinishReason::MaxTokens => Self::MaxTokens,
+            FinishReason::Context => Self::Context,
+            FinishReason::Loop => Self::Loop,
+            FinishReason::Cancelled => Self::Cancelled,
+        }
+    }
+}

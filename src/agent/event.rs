@@ -1,0 +1,98 @@
+//! The one stream that every front end reads.
+
+use serde_json::{Map, Value};
+
+use super::exit::Reason;
+use crate::generate::{PromptUsage, Token};
+use crate::tools;
+
+/// Something that happened in a turn, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    TurnStarted,
+    Progress {
+        phase: Phase,
+        done: usize,
+        total: usize,
+    },
+    /// A piece of reasoning.
+    Reasoning {
+        text: String,
+    },
+    /// A piece of the answer.
+    Text {
+        text: String,
+    },
+    /// A generated token with what the model thought of it, markup included.
+    Token(Token),
+    /// A call is taken up.
+    ToolCall {
+        id: String,
+        name: String,
+        arguments: Map<String, Value>,
+    },
+    ToolResult {
+        id: String,
+        ok: bool,
+        output: String,
+        truncated: bool,
+    },
+    /// What one model call cost.
+    Usage {
+        prompt: PromptUsage,
+        generated: usize,
+    },
+    /// A line for the user that is no part of the conversation.
+    Notice {
+        text: String,
+    },
+    Error {
+        message: String,
+    },
+    /// The last event of a turn.
+    Done(Done),
+}
+
+/// What takes long enough to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Load,
+    Prefill,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    pub reason: Reason,
+    /// The whole final answer.
+    pub text: String,
+    /// Id of the session; empty when there was none.
+    pub session: String,
+    /// The seed that was used; `None` when nothing could be sampled.
+    pub seed: Option<u64>,
+}
+
+/// A call that needs a yes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    pub id: String,
+    pub name: String,
+    pub effect: tools::Effect,
+    /// What the call would do, as lines for a terminal (not yet sanitised).
+    pub preview: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    Yes,
+    No,
+    /// No, and end the turn.
+    Stop,
+}
+
+/// What a front end is to the agent.
+pub trait Front {
+    fn event(&mut self, event: &Event);
+
+    /// Asks whoever is in charge. Blocks.
+    fn approve(&mut self, question: &Question) -> Approval;
+}

@@ -1,0 +1,114 @@
+//! What a person may choose, and what follows from it and the bundle.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+
+use super::machine::Limits;
+use crate::bundle::{Persona, ThinkingSupport};
+use crate::chat::Thinking;
+use crate::generate::Sampling;
+
+/// Reasoning tokens after which the model is made to answer.
+pub const THINKING_BUDGET: usize = 1024;
+
+/// Choices; `None` leaves it to the bundle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Folder that the tools work in.
+    pub workspace: PathBuf,
+    pub seed: Option<u64>,
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<usize>,
+    pub min_p: Option<f32>,
+    /// Tokens the model may write in one turn.
+    pub max_tokens: Option<usize>,
+    /// Answers of the model in one turn.
+    pub max_steps: Option<usize>,
+    pub thinking: Option<Thinking>,
+}
+
+impl Settings {
+    /// A small model is decoded greedily; for others there are no official
+    /// values, these are ours: warmer where the model reasons first.
+    pub fn sampling(&self, persona: Option<&Persona>, thinking: Thinking, seed: u64) -> Sampling {
+        let (temperature, top_p) = match (persona, thinking) {
+            (Some(_), _) => (0.0, 1.0),
+            (None, Thinking::On) => (1.0, 0.95),
+            (None, Thinking::Off) => (0.6, 0.95),
+        };
+        Sampling {
+            temperature: self.temperature.unwrap_or(temperature),
+            top_k: self.top_k.unwrap_or(0),
+            top_p: self.top_p.unwrap_or(top_p),
+            min_p: self.min_p.unwrap_or(0.0),
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            seed,
+        }
+    }
+
+    /// A persona's reply length is a ceiling, not a default.
+    pub fn limits(&self, persona: Option<&Persona>) -> Limits {
+        let limits = Limits::default();
+        Limits {
+            steps: self.max_steps.unwrap_or(limits.steps),
+            turn_tokens: self.max_tokens.unwrap_or(limits.turn_tokens),
+            reply_tokens: persona.map_or(limits.reply_tokens, |p| p.max_tokens.max(1)),
+            ..limits
+        }
+    }
+}
+
+/// What a bundle does when nobody chose.
+pub fn default_thinking(support: ThinkingSupport) -> Thinking {
+    match support {
+        ThinkingSupport::Default => Thinking::On,
+        ThinkingSupport::Optional | ThinkingSupport::None => Thinking::Off,
+    }
+}
+
+/// A seed nobody chose: small enough to be typed.
+pub fn draw_seed() -> u64 {
+    u64::from(RandomState::new().build_hasher().finish() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn persona() -> Persona {
+        Persona {
+            notice: String::new(),
+            system_prompt: String::new(),
+            tools: Vec::new(),
+            context: 3000,
+            max_tokens: 300,
+        }
+    }
+
+    #[test]
+    fn choices_beat_defaults_and_a_persona_caps_the_reply() {
+        let chosen = Settings {
+            temperature: Some(0.5),
+            max_tokens: Some(50),
+            ..Settings::default()
+        };
+        let sampling = chosen.sampling(Some(&persona()), Thinking::On, 7);
+        assert_eq!((sampling.temperature, sampling.top_p), (0.5, 1.0));
+        assert_eq!(sampling.seed, 7);
+        let limits = chosen.limits(Some(&persona()));
+        assert_eq!((limits.reply_tokens, limits.turn_tokens), (300, 50));
+
+        let default = Settings::default();
+        let small = persona();
+        let at = |persona, thinking| {
+            let sampling = default.sampling(persona, thinking, 0);
+            (sampling.temperature, sampling.top_p)
+        };
+        assert_eq!(at(Some(&small), Thinking::On), (0.0, 1.0));
+        assert_eq!(at(None, Thinking::On), (1.0, 0.95));
+        assert_eq!(at(None, Thinking::Off), (0.6, 0.95));
+    }
+}

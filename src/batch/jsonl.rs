@@ -1,0 +1,125 @@
+//! Events as JSON: one object per line, each with `v` and `type`.
+
+use serde_json::{Value, json};
+
+use crate::agent::Event;
+
+/// Version of the objects.
+const VERSION: u32 = 1;
+
+/// The object of an event; `None` for events that are for people, or for traces.
+pub fn object(event: &Event) -> Option<Value> {
+    let (kind, mut fields) = match event {
+        Event::Text { text } => ("text", json!({ "text": text })),
+        Event::Reasoning { text } => ("reasoning", json!({ "text": text })),
+        Event::ToolCall {
+            id,
+            name,
+            arguments,
+        } => (
+            "tool_call",
+            json!({ "id": id, "name": name, "arguments": arguments }),
+        ),
+        Event::ToolResult {
+            id,
+            ok,
+            output,
+            truncated,
+        } => (
+            "tool_result",
+            json!({ "id": id, "ok": ok, "output": output, "truncated": truncated }),
+        ),
+        Event::Usage { prompt, generated } => (
+            "usage",
+            json!({
+                "prompt": prompt.prompt,
+                "reused": prompt.reused,
+                "prefilled": prompt.prefilled,
+                "replayed": prompt.replayed,
+                "generated": generated,
+            }),
+        ),
+        Event::Error { message } => ("error", json!({ "message": message })),
+        Event::Done(done) => {
+            let mut fields = json!({
+                "exit": done.reason.exit().code(),
+                "reason": done.reason.word(),
+                "text": done.text,
+                "session": done.session,
+            });
+            if let Some(seed) = done.seed {
+                fields["seed"] = seed.into();
+            }
+            ("done", fields)
+        }
+        Event::TurnStarted | Event::Progress { .. } | Event::Token(_) | Event::Notice { .. } => {
+            return None;
+        }
+    };
+    let mut object = json!({ "v": VERSION, "type": kind });
+    if let (Some(object), Some(fields)) = (object.as_object_mut(), fields.as_object_mut()) {
+        object.append(fields);
+    }
+    Some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{Done, Reason};
+    use crate::generate::PromptUsage;
+
+    fn line(event: &Event) -> String {
+        object(event).unwrap().to_string()
+    }
+
+    #[test]
+    fn objects_have_the_documented_fields_in_order() {
+        let lines = [
+            line(&Event::Text { text: "a\n".into() }),
+            line(&Event::Reasoning { text: "b".into() }),
+            line(&Event::ToolCall {
+                id: "call_1".into(),
+                name: "list_dir".into(),
+                arguments: json!({ "path": "." }).as_object().unwrap().clone(),
+            }),
+            line(&Event::ToolResult {
+                id: "call_1".into(),
+                ok: true,
+                output: "src/".into(),
+                truncated: false,
+            }),
+            line(&Event::Usage {
+                prompt: PromptUsage {
+                    prompt: 5,
+                    reused: 3,
+                    prefilled: 2,
+                    replayed: 1,
+                },
+                generated: 9,
+            }),
+            line(&Event::Error {
+                message: "m".into(),
+            }),
+            line(&Event::Done(Done {
+                reason: Reason::Refused,
+                text: "t".into(),
+                session: "s".into(),
+                seed: Some(7),
+            })),
+        ];
+        assert_eq!(
+            lines,
+            [
+                r#"{"v":1,"type":"text","text":"a\n"}"#,
+                r#"{"v":1,"type":"reasoning","text":"b"}"#,
+                r#"{"v":1,"type":"tool_call","id":"call_1","name":"list_dir","arguments":{"path":"."}}"#,
+                r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false}"#,
+                r#"{"v":1,"type":"usage","prompt":5,"reused":3,"prefilled":2,"replayed":1,"generated":9}"#,
+                r#"{"v":1,"type":"error","message":"m"}"#,
+                r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s","seed":7}"#,
+            ]
+        );
+        assert_eq!(object(&Event::TurnStarted), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! Everything that can be typed after `cairn`: flags and subcommands as clap
+//! sees them. What they mean is decided elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A terminal coding assistant that runs its own model.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Do this and exit; `-` reads it from stdin. Given several times: several
+    /// turns of one conversation
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub prompt: Vec<String>,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Talk, line by line
+    Repl(RunArgs),
+    /// Say what is in a bundle and whether it can be used
+    Inspect(InspectArgs),
+    /// Look inside: logits, prompts, parsing
+    #[command(subcommand)]
+    Debug(DebugCommand),
+}
+
+/// How to run a conversation; the same for every front end.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Bundle to run; without it CAIRN_MODEL, without that the built-in demo
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+
+    /// Folder the tools work in [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+
+    /// Allow without asking: write, run, or both
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub allow: Vec<Allow>,
+
+    /// Seed of the sampler [default: drawn, and reported]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// 0 takes the most likely token
+    #[arg(long, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+
+    /// Sample from the most likely tokens that add up to P; 1 is off
+    #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+
+    /// Sample from the K most likely tokens; 0 is off
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+
+    /// Drop tokens less likely than P times the most likely; 0 is off
+    #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
+
+    /// Most tokens the model may write in one turn
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_tokens: Option<usize>,
+
+    /// Most answers of the model (each may call tools) in one turn [default: 24]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_steps: Option<usize>,
+
+    /// Threads to compute with [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+
+    /// What to compute on
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<BackendName>,
+
+    /// Let the model reason before it answers [default: by bundle]
+    #[arg(long, value_name = "on|off")]
+    pub thinking: Option<Switch>,
+
+    /// Text for people, or one JSON object per line [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
+impl RunArgs {
+    /// These, and what only `outer` says: flags before a subcommand count, too.
+    pub fn or(self, outer: Self) -> Self {
+        Self {
+            model: self.model.or(outer.model),
+            workspace: self.workspace.or(outer.workspace),
+            allow: match self.allow.is_empty() {
+                true => outer.allow,
+                false => self.allow,
+            },
+            seed: self.seed.or(outer.seed),
+            temperature: self.temperature.or(outer.temperature),
+            top_p: self.top_p.or(outer.top_p),
+            top_k: self.top_k.or(outer.top_k),
+            min_p: self.min_p.or(outer.min_p),
+            max_tokens: self.max_tokens.or(outer.max_tokens),
+            max_steps: self.max_steps.or(outer.max_steps),
+            threads: self.threads.or(outer.threads),
+            backend: self.backend.or(outer.backend),
+            thinking: self.thinking.or(outer.thinking),
+            output: self.output.or(outer.output),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Allow {
+    Write,
+    Run,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    Cpu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    #[default]
+    Text,
+    Jsonl,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The bundle's folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DebugCommand {
+    /// Compute the logits of given tokens and write them to a file
+    Logits(LogitsArgs),
+    /// Print the prompt that messages on stdin become
+    Render(RenderArgs),
+    /// Print what model output on stdin is parsed to
+    Parse(ParseArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LogitsArgs {
+    /// Bundle to run
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+
+    /// Token ids, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',', required = true)]
+    pub tokens: Vec<u32>,
+
+    /// Prefill in chunks of N tokens
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub chunk: Option<usize>,
+
+    /// Run the tokens from this one on one at a time
+    #[arg(long, value_name = "K")]
+    pub decode_from: Option<usize>,
+
+    /// Keep keys and values in 32 bits
+    #[arg(long)]
+    pub f32_cache: bool,
+
+    /// What a skipped token's experts give: its scaled input, or zero
+    #[arg(long, value_name = "MODE")]
+    pub skip: Option<Skip>,
+
+    /// Use the engine's default path instead of f32 activations and the full head
+    #[arg(long)]
+    pub fast: bool,
+
+    /// File for the tensor `logits` [tokens, vocabulary]
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Threads to compute with [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Skip {
+    Scaled,
+    Zero,
+}
+
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// Bundle whose template and tokenizer to use
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+
+    /// Print token ids, as one JSON array
+    #[arg(long)]
+    pub ids: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ParseArgs {
+    /// How the model writes tool calls
+    #[arg(long, value_name = "NAME", default_value = "zaya_xml")]
+    pub format: Format,
+
+    /// The tools: a JSON list, or an object with `tools`
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+
+    /// Start inside reasoning
+    #[arg(long)]
+    pub thinking: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[value(name = "zaya_xml", aliases = ["zaya", "zyphra"])]
+    ZayaXml,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number".into()),
+    }
+}
+
+fn number(text: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|&value: &f32| value.is_finite() && fits(value))
+        .ok_or_else(|| format!("must be {wanted}"))
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text, |t| t >= 0.0, "a number of at least 0")
+}
+
+fn top_p(text: &str) -> Result<f32, String> {
+    number(text, |p| p > 0.0 && p <= 1.0, "above 0 and at most 1")
+}
+
+fn min_p(text: &str) -> Result<f32, String> {
+    number(text, |p| (0.0..1.0).contains(&p), "at least 0 and below 1")
+}

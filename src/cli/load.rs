@@ -1,0 +1,81 @@
+//! Opening a bundle and loading its model, with a word to the user when that
+//! takes long.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::args::{BackendName, RunArgs};
+use super::demo;
+use super::setup::Failure;
+use crate::agent::Reason;
+use crate::agent::present::{Progress, Style};
+use crate::bundle::Bundle;
+use crate::model::{self, BackendKind, Engine, LoadOptions};
+
+pub struct Loaded {
+    pub bundle: Bundle,
+    pub engine: Box<dyn Engine>,
+}
+
+/// The bundle in `dir`, or the demo, and its engine.
+///
+/// # Errors
+/// With the one line that says what is wrong with the bundle.
+pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
+    let name = dir.map_or(demo::NAME.to_owned(), |dir| dir.display().to_string());
+    announced(&name, || {
+        let bundle = match dir {
+            Some(dir) => Bundle::open(dir),
+            None => Bundle::embedded(demo::NAME, &demo::FILES),
+        };
+        let bundle = bundle.map_err(|e| Failure::new(Reason::Bundle, e.to_string()))?;
+        let engine = engine(&bundle, run)?;
+        Ok(Loaded { bundle, engine })
+    })
+}
+
+fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
+    let options = LoadOptions {
+        backend: match run.backend {
+            Some(BackendName::Cpu) | None => BackendKind::Cpu,
+        },
+        threads: run.threads.unwrap_or(0),
+        ..LoadOptions::default()
+    };
+    model::load(bundle, &options).map_err(|e| Failure::new(Reason::Failed, e.to_string()))
+}
+
+/// Does `work`, and says so on stderr once it has taken half a second.
+fn announced<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    let style = Style::of(&io::stderr());
+    let name = crate::sandbox::sanitize::for_line(name).into_owned();
+    let watcher = std::thread::spawn(move || {
+        if waiting.recv_timeout(Progress::PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return;
+        }
+        let end = match style {
+            Style::Plain => "\n",
+            Style::Ansi => "",
+        };
+        say(&format!("loading {name} ...{end}"));
+        // Ends when the sender is dropped.
+        let _ = waiting.recv();
+        if style == Style::Ansi {
+            say("\r\x1b[2K");
+        }
+    });
+    let result = work();
+    drop(done);
+    // It can't panic; and if it did, the work is done all the same.
+    let _ = watcher.join();
+    result
+}
+
+fn say(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
+}

@@ -1,0 +1,87 @@
+//! From typed flags to a ready agent.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Allow, RunArgs, Switch};
+use super::load;
+use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::sandbox::{Decision, Policy, Rules, Workspace};
+use crate::tools::{Limits, Toolbox};
+
+/// Why there is no agent: one line, and what it means for the caller.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub fn exit(&self) -> Exit {
+        self.reason.exit()
+    }
+}
+
+/// Opens the bundle and the workspace and puts an agent together.
+///
+/// # Errors
+/// For a bundle or a folder that can't be used.
+pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
+    agent_with(run, model(run).as_deref(), stop)
+}
+
+/// The same with another bundle.
+///
+/// # Errors
+/// As [`agent`].
+pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Agent, Failure> {
+    let folder = run.workspace.clone().unwrap_or_else(|| PathBuf::from("."));
+    let workspace = Workspace::open(&folder).map_err(|e| {
+        let place = folder.display();
+        Failure::new(Reason::Usage, format!("--workspace {place}: {e}"))
+    })?;
+    let settings = Settings {
+        workspace: workspace.root().to_owned(),
+        seed: run.seed,
+        temperature: run.temperature,
+        top_p: run.top_p,
+        top_k: run.top_k,
+        min_p: run.min_p,
+        max_tokens: run.max_tokens,
+        max_steps: run.max_steps,
+        thinking: run.thinking.map(|switch| match switch {
+            Switch::On => Thinking::On,
+            Switch::Off => Thinking::Off,
+        }),
+    };
+    let loaded = load::load(model, run)?;
+    let tools = (Toolbox::new(workspace, Limits::default()), policy(run));
+    Agent::new(&loaded.bundle, loaded.engine, tools, settings, stop.clone())
+        .map_err(|message| Failure::new(Reason::Bundle, message))
+}
+
+/// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
+fn model(run: &RunArgs) -> Option<PathBuf> {
+    let environment = || std::env::var_os("CAIRN_MODEL").filter(|dir| !dir.is_empty());
+    run.model
+        .clone()
+        .or_else(|| environment().map(PathBuf::from))
+}
+
+/// What was allowed beforehand is; the rest is a question.
+fn policy(run: &RunArgs) -> Policy {
+    let decide = |what| match run.allow.contains(&what) {
+        true => Decision::Allow,
+        false => Decision::Ask,
+    };
+    Policy::new(Rules {
+        write: decide(Allow::Write),
+        run: decide(Allow::Run),
+    })
+}

@@ -1,0 +1,123 @@
+//! Starts a front end.
+
+use std::io::{self, BufReader, IsTerminal};
+
+use super::args::{Output, RunArgs};
+use super::setup::{self, Failure};
+use super::signals::{self, Manner};
+use crate::agent::{Exit, Reason, Stop};
+use crate::batch::{self, Cut, Format, Printer};
+use crate::repl::{self, Input};
+
+/// `--prompt`: turns of one conversation, then the end.
+pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
+    batch_run(run, |printer, stop| {
+        let prompts = gather(prompts, printer, stop)?;
+        let mut agent = setup::agent(run, stop)?;
+        for notice in agent.notices() {
+            printer.note(&notice);
+        }
+        Ok(batch::run(&mut agent, &prompts, printer))
+    })
+}
+
+/// `repl --output jsonl`: a conversation by script.
+pub fn lines(run: &RunArgs) -> Exit {
+    batch_run(run, |printer, stop| {
+        let mut agent = setup::agent(run, stop)?;
+        for notice in agent.notices() {
+            printer.note(&notice);
+        }
+        let stdin = BufReader::new(io::stdin());
+        Ok(batch::serve(&mut agent, stdin, printer))
+    })
+}
+
+/// The line-based REPL.
+pub fn repl(run: &RunArgs) -> Exit {
+    let stop = Stop::default();
+    if let Err(message) = signals::install(stop.clone(), Manner::Conversation) {
+        return super::fail(Exit::Internal, &message);
+    }
+    let agent = match setup::agent(run, &stop) {
+        Ok(agent) => agent,
+        Err(failure) => return super::fail(failure.exit(), &failure.message),
+    };
+    let input = match io::stdin().is_terminal() && io::stdout().is_terminal() {
+        true => match Input::editor(repl::history_file()) {
+            Ok(input) => input,
+            Err(message) => return super::fail(Exit::Internal, &message),
+        },
+        false => Input::plain(BufReader::new(io::stdin())),
+    };
+    repl::run(agent, input, &mut |dir| {
+        setup::agent_with(run, Some(dir), &stop).map_err(|failure| failure.message)
+    })
+}
+
+/// Arguments that make no sense: one line, and in JSON the `done` of every run.
+pub fn misuse(message: &str, output: Output) -> Exit {
+    let mut printer = Printer::new(format(output), Stop::default());
+    batch::refuse(Reason::Usage, message, "", &mut printer)
+}
+
+fn format(output: Output) -> Format {
+    match output {
+        Output::Text => Format::Text,
+        Output::Jsonl => Format::Jsonl,
+    }
+}
+
+/// A printer and signal handlers around `work`; a failure ends with `done`, too.
+fn batch_run(
+    run: &RunArgs,
+    work: impl FnOnce(&mut Printer, &Stop) -> Result<Exit, Failure>,
+) -> Exit {
+    let stop = Stop::default();
+    let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
+    let installed = signals::install(stop.clone(), Manner::Run)
+        .map_err(|message| Failure::new(Reason::Failed, message));
+    match installed.and_then(|()| work(&mut printer, &stop)) {
+        Ok(exit) => exit,
+        Err(failure) => batch::refuse(failure.reason, &failure.message, "", &mut printer),
+    }
+}
+
+/// The prompts, with `-` replaced by stdin, or with piped input joined to the
+/// first.
+fn gather(prompts: &[String], printer: &mut Printer, stop: &Stop) -> Result<Vec<String>, Failure> {
+    let dashes = prompts.iter().filter(|prompt| *prompt == "-").count();
+    if dashes > 1 {
+        return Err(Failure::new(
+            Reason::Usage,
+            "--prompt - can be given once: there is one stdin",
+        ));
+    }
+    let mut prompts = prompts.to_vec();
+    if dashes == 1 || batch::is_piped(&io::stdin()) {
+        let piped = batch::read_all(io::stdin(), stop, &mut |notice| printer.note(notice))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::Interrupted => {
+                    Failure::new(Reason::Interrupted, "interrupted while reading stdin")
+                }
+                _ => Failure::new(Reason::Failed, format!("stdin: {error}")),
+            })?;
+        if piped.cut == Cut::Head {
+            printer.note(&format!(
+                "stdin is longer than {} bytes; the rest was left out",
+                batch::MOST_INPUT
+            ));
+        }
+        let at = prompts.iter().position(|prompt| prompt == "-");
+        let prompt = &mut prompts[at.unwrap_or(0)];
+        let text = match at {
+            Some(_) => "",
+            None => prompt.as_str(),
+        };
+        *prompt = batch::join(text, &piped.text);
+    }
+    match prompts.iter().any(|prompt| prompt.trim().is_empty()) {
+        true => Err(Failure::new(Reason::Usage, "--prompt: there is no text")),
+        false => Ok(prompts),
+    }
+}

@@ -1,0 +1,150 @@
+//! The slash commands, in one table: help and dispatch come from it.
+
+/// What a command does; the REPL acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Help,
+    Model,
+    Think,
+    Clear,
+    Stats,
+    Quit,
+}
+
+pub struct Command {
+    pub name: &'static str,
+    /// Arguments as help shows them.
+    pub args: &'static str,
+    pub help: &'static str,
+    pub action: Action,
+}
+
+pub const COMMANDS: [Command; 6] = [
+    Command {
+        name: "help",
+        args: "",
+        help: "list the commands and keys",
+        action: Action::Help,
+    },
+    Command {
+        name: "model",
+        args: "[DIR]",
+        help: "say what model is running, or run the bundle in DIR",
+        action: Action::Model,
+    },
+    Command {
+        name: "think",
+        args: "[on|off|show|fold]",
+        help: "print the last reasoning; reason or don't; show or fold it",
+        action: Action::Think,
+    },
+    Command {
+        name: "clear",
+        args: "",
+        help: "start a new conversation",
+        action: Action::Clear,
+    },
+    Command {
+        name: "stats",
+        args: "",
+        help: "tokens, speed and what the cache saved",
+        action: Action::Stats,
+    },
+    Command {
+        name: "quit",
+        args: "",
+        help: "leave (Ctrl-D does, too)",
+        action: Action::Quit,
+    },
+];
+
+const KEYS: &str = "\
+A line that ends with \\ goes on in the next one, as does Alt-Enter. Pasted lines stay together.
+Ctrl-C stops the model, Ctrl-D leaves.";
+
+/// A line that starts with `/`, read.
+///
+/// # Errors
+/// For an unknown command, with the nearest one.
+pub fn parse(line: &str) -> Result<(Action, &str), String> {
+    let line = line.trim_start_matches('/').trim();
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => Ok((command.action, rest.trim())),
+        None => Err(format!(
+            "no command /{name}; the nearest is /{} (/help lists all)",
+            nearest(name)
+        )),
+    }
+}
+
+/// The table as text.
+pub fn help() -> String {
+    let left = |command: &Command| format!("/{} {}", command.name, command.args);
+    let width = COMMANDS.iter().map(|c| left(c).len()).max().unwrap_or(0);
+    let lines: Vec<String> = COMMANDS
+        .iter()
+        .map(|command| format!("  {:width$}  {}", left(command), command.help))
+        .collect();
+    format!("{}\n{KEYS}", lines.join("\n"))
+}
+
+fn nearest(name: &str) -> &'static str {
+    COMMANDS
+        .iter()
+        .min_by_key(|command| distance(name, command.name))
+        .map_or("help", |command| command.name)
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_every_command_and_every_action_has_one() {
+        let help = help();
+        for command in &COMMANDS {
+            let line = format!("/{} x y", command.name);
+            let (action, rest) = parse(&line).unwrap();
+            assert_eq!((action, rest), (command.action, "x y"));
+            let line = help.lines().find(|line| {
+                line.trim_start()
+                    .starts_with(&format!("/{} ", command.name))
+            });
+            assert!(line.unwrap().ends_with(command.help));
+        }
+        use Action::{Clear, Help, Model, Quit, Stats, Think};
+        for action in [Help, Model, Think, Clear, Stats, Quit] {
+            let count = COMMANDS.iter().filter(|c| c.action == action).count();
+            assert_eq!(count, 1, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_commands_name_the_nearest() {
+        let error = parse("/hlep").unwrap_err();
+        assert_eq!(
+            error,
+            "no command /hlep; the nearest is /help (/help lists all)"
+        );
+        assert!(parse("/stat").unwrap_err().contains("/stats"));
+        assert!(parse("/modle x").unwrap_err().contains("/model"));
+        assert!(parse("/").is_err());
+    }
+}

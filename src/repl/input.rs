@@ -1,0 +1,155 @@
+//! Where the REPL's lines come from: an editor with history on a terminal, or
+//! plain lines when stdin is a file or a pipe.
+
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Cmd, Config, Editor, KeyCode, KeyEvent, Modifiers};
+
+/// Entries of history kept.
+const HISTORY: usize = 1000;
+/// Most bytes of one message.
+const MOST_LINE: u64 = 1 << 20;
+
+/// What came of asking for a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    Text(String),
+    /// Ctrl-C.
+    Interrupted,
+    /// Ctrl-D, or the end of the script.
+    End,
+}
+
+pub enum Input {
+    Editor {
+        editor: Box<Editor<(), FileHistory>>,
+        history: Option<PathBuf>,
+    },
+    Plain(Box<dyn BufRead>),
+}
+
+impl Input {
+    /// An editor, with the history that `history` holds.
+    ///
+    /// # Errors
+    /// When the terminal can't be used.
+    pub fn editor(history: Option<PathBuf>) -> Result<Self, String> {
+        let config = Config::builder()
+            .max_history_size(HISTORY)
+            .and_then(|config| config.history_ignore_dups(true))
+            .map_err(|e| format!("line editor: {e}"))?
+            .auto_add_history(false)
+            .bracketed_paste(true)
+            .build();
+        let mut editor: Editor<(), FileHistory> =
+            Editor::with_config(config).map_err(|e| format!("line editor: {e}"))?;
+        editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
+        if let Some(path) = &history {
+            // No history yet, or none that can be read: start without.
+            let _ = editor.load_history(path);
+        }
+        Ok(Self::Editor {
+            editor: Box::new(editor),
+            history,
+        })
+    }
+
+    pub fn plain(source: impl BufRead + 'static) -> Self {
+        Self::Plain(Box::new(source))
+    }
+
+    /// A message: one line, or several where a line ends with `\`.
+    pub fn message(&mut self) -> io::Result<Line> {
+        let mut message = String::new();
+        let mut prompt = "cairn> ";
+        loop {
+            match self.line(prompt)? {
+                Line::Text(line) => match line.strip_suffix('\\') {
+                    Some(head) => {
+                        message.push_str(head);
+                        message.push('\n');
+                        prompt = "  ...> ";
+                    }
+                    None => {
+                        message.push_str(&line);
+                        self.remember(&message);
+                        return Ok(Line::Text(message));
+                    }
+                },
+                Line::End if !message.is_empty() => {
+                    return Ok(Line::Text(message.trim_end_matches('\n').to_owned()));
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// One line, asked for with `prompt`.
+    pub fn line(&mut self, prompt: &str) -> io::Result<Line> {
+        match self {
+            Self::Editor { editor, .. } => match editor.readline(prompt) {
+                Ok(line) => Ok(Line::Text(line)),
+                Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
+                Err(ReadlineError::Eof) => Ok(Line::End),
+                Err(error) => Err(io::Error::other(error.to_string())),
+            },
+            Self::Plain(source) => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(prompt.as_bytes())?;
+                stdout.flush()?;
+                drop(stdout);
+                let mut bytes = Vec::new();
+                source.take(MOST_LINE).read_until(b'\n', &mut bytes)?;
+                if bytes.is_empty() {
+                    return Ok(Line::End);
+                }
+                let text = String::from_utf8_lossy(&bytes);
+                let text = text.trim_end_matches(['\n', '\r']).to_owned();
+                // A script is not echoed: the record shows what was said.
+                writeln!(
+                    io::stdout(),
+                    "{}",
+                    crate::sandbox::sanitize::for_line(&text)
+                )?;
+                Ok(Line::Text(text))
+            }
+        }
+    }
+
+    fn remember(&mut self, message: &str) {
+        if let Self::Editor { editor, history } = self
+            && !message.trim().is_empty()
+            && editor.add_history_entry(message).unwrap_or(false)
+            && let Some(path) = history
+        {
+            // Losing history is not worth a word in the middle of work.
+            let _ = editor.append_history(path);
+        }
+    }
+}
+
+/// Where the history lives, its folder made: `$XDG_STATE_HOME/cairn/history`,
+/// or `~/.local/state/cairn/history`.
+pub fn history_file() -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    let folder = state.join("cairn");
+    create_private(&folder).ok()?;
+    Some(folder.join("history"))
+}
+
+fn create_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
