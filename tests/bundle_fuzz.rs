@@ -360,8 +360,7 @@ fn damage_value(value: &mut Value, random: &mut Random) -> String {
         }
         _ => {
             *here = strange(random);
-            let mut text = here.to_string();
-            text.truncate(text.floor_char_boundary(40));
+            let text: String = here.to_string().chars().take(40).collect();
             format!("{path} = {text}")
         }
     }
