@@ -462,6 +462,14 @@ fn odd_but_usable_is_a_warning() {
 }
 
 #[test]
+fn counts_per_layer_are_not_compared() {
+    let mut build = Build::alternating();
+    build.config["cca_num_q_heads"] = json!([4, 0, 4, 0]);
+    build.config["ffn_hidden_size"] = json!([0, 64, 0, 64]);
+    assert_eq!(open(&build).warnings, Vec::<String>::new());
+}
+
+#[test]
 fn the_model_type_may_be_missing() {
     let mut build = Build::fused();
     build.config.as_object_mut().unwrap().remove("model_type");

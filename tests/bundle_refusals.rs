@@ -182,6 +182,14 @@ fn headers_that_lie() {
             "model.safetensors, tensor b: [4294967296, 4294967296, 4294967296] of U32 does not fill its 4 bytes; {AGAIN}"
         )
     );
+    // Next to a 0, any dimension fits.
+    let huge = "[18446744073709551615,0]";
+    assert_eq!(
+        line(&[tensor("b", "U32", huge, 0, 0)], 0),
+        format!(
+            "model.safetensors, tensor b: [18446744073709551615, 0] of U32 does not fill its 0 bytes; {AGAIN}"
+        )
+    );
     assert_eq!(
         line(&[tensor("b", "F7", "[4]", 0, 4)], 4),
         format!("model.safetensors, tensor b: unknown dtype F7; {AGAIN}")
@@ -329,6 +337,30 @@ fn wrong_types_and_shapes() {
             "model.safetensors, tensor {down}: is MX float of 8 bits in groups of 32; only mxfp4 (4, 32) is known; {CONVERT}"
         )
     );
+}
+
+#[test]
+fn tensors_without_numbers() {
+    let mut build = Build::alternating();
+    *build.tensor("model.embed_tokens.weight") = Tensor::float(Dtype::BF16, "x", &[0, HIDDEN]);
+    assert_eq!(
+        build.refusal(),
+        format!("model.safetensors, tensor model.embed_tokens: has no rows; {CONVERT}")
+    );
+    for (name, shape) in [
+        ("model.layers.0.self_attn.qkv.linear_q.weight", [1 << 40, 0]),
+        ("model.layers.0.self_attn.qkv.linear_k.weight", [1 << 40, 0]),
+        ("model.layers.0.self_attn.o_proj.weight", [0, 1 << 40]),
+    ] {
+        let mut build = mixed();
+        build.config["cca_num_q_heads"] = Value::Null;
+        *build.tensor(name) = Tensor::new(Dtype::U32, &shape, Vec::new());
+        let line = build.refusal();
+        assert!(
+            line.starts_with("model.safetensors, tensor model.layers.0."),
+            "{line}"
+        );
+    }
 }
 
 #[test]
