@@ -190,6 +190,16 @@ fn dense_files_do_not_unfold() {
         pattern(&"[a-zα-ω]".repeat(200)),
         pattern(r"\p{L}{1,250}"),
     ]);
+    let plain = json!({"type": "Split", "pattern": {"String": "k".repeat(25_000)}, "behavior": "Isolated", "invert": false});
+    let several = |n: usize, part: &Value| {
+        let parts = vec![part.clone(); n];
+        let sequence = json!({"type": "Sequence", "pretokenizers": parts});
+        (
+            "tokenizer.json",
+            tokenizer(one, "", &format!(r#","pre_tokenizer":{sequence}"#)).into_bytes(),
+        )
+    };
+    cases.extend([several(1, &plain), several(4, &plain)]);
     for (i, (name, content)) in cases.into_iter().enumerate() {
         let mut files = files.clone();
         files.retain(|(n, _)| n != name);
@@ -360,8 +370,7 @@ fn damage_value(value: &mut Value, random: &mut Random) -> String {
         }
         _ => {
             *here = strange(random);
-            let mut text = here.to_string();
-            text.truncate(text.floor_char_boundary(40));
+            let text: String = here.to_string().chars().take(40).collect();
             format!("{path} = {text}")
         }
     }

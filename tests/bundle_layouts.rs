@@ -462,6 +462,14 @@ fn odd_but_usable_is_a_warning() {
 }
 
 #[test]
+fn counts_per_layer_are_not_compared() {
+    let mut build = Build::alternating();
+    build.config["cca_num_q_heads"] = json!([4, 0, 4, 0]);
+    build.config["ffn_hidden_size"] = json!([0, 64, 0, 64]);
+    assert_eq!(open(&build).warnings, Vec::<String>::new());
+}
+
+#[test]
 fn the_model_type_may_be_missing() {
     let mut build = Build::fused();
     build.config.as_object_mut().unwrap().remove("model_type");
@@ -510,4 +518,44 @@ fn parameters_are_those_of_the_checkpoint() {
     assert_eq!(p.total, stored as u64);
     let idle = LAYERS * (EXPERTS - 1) * 3 * WIDTH * HIDDEN;
     assert_eq!(p.active, (stored - idle) as u64);
+}
+
+/// Bundles made by the reference converters, sidecars included.
+#[test]
+fn bundles_of_the_reference_converters_open() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/zaya");
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(golden).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let bundle = Bundle::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for matrix in matrices(tensors(&bundle)) {
+            matrix.validate().unwrap();
+        }
+        let bits = bundle.report().bits;
+        seen.push(format!(
+            "{}: {} {}/{}/{}",
+            bundle.name,
+            bundle.report().format,
+            bits.gate,
+            bits.up,
+            bits.down
+        ));
+    }
+    seen.sort_unstable();
+    assert_eq!(
+        seen,
+        [
+            "BF16: bf16 16/16/16",
+            "JANGTQ2: mxtq 2/2/2",
+            "JANGTQ3: mxtq 3/3/3",
+            "JANGTQ4: mxtq 4/4/4",
+            "JANGTQ_K-96: mxtq 2/2/4",
+            "JANGTQ_K: mxtq 2/2/4",
+            "MXFP4: affine 4/4/4",
+            "transformers: bf16 16/16/16",
+        ]
+    );
 }

@@ -482,7 +482,7 @@ fn fused_name(name: &str) -> (String, bool) {
     ];
     let layer = format!("model.layers.{}", index / 2);
     if rest == "input_norm.weight" {
-        let norm = if index % 2 == 0 {
+        let norm = if index.is_multiple_of(2) {
             "input_layernorm"
         } else {
             "post_attention_layernorm"

@@ -106,6 +106,11 @@ pub(super) fn tokenizer(json: &[u8]) -> Result<Parts, String> {
     {
         return Err(format!("its unk_token {} is not a token", shown(unk)));
     }
+    let mut patterns = Vec::new();
+    for key in ["normalizer", "pre_tokenizer"] {
+        patterns.extend(top.value(key)?);
+    }
+    pattern::check(&patterns)?;
     let decoder = Decoder::read(&top, settings.byte_fallback)?;
     Ok(Parts {
         normalizer: top.small("normalizer")?,
@@ -259,7 +264,6 @@ impl<'a> Members<'a> {
             return Err(format!("its {key} is too long"));
         }
         let value = json::parse(text).map_err(|e| format!("its {key}: {}", one_line(&e)))?;
-        pattern::check(&value)?;
         Ok(Some(value).filter(|v| !v.is_null()))
     }
 

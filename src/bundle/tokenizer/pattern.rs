@@ -7,22 +7,34 @@ use serde_json::Value;
 /// contains some, and of anything else.
 const CLASS: usize = 192 << 10;
 const SET: usize = 384 << 10;
-const CHARACTER: usize = 256;
+const CHARACTER: usize = 512;
 /// Somewhat above GPT-4o's pattern, the largest in use.
 const LIMIT: usize = 14 << 20;
 
-/// Refuses `part` if a pattern in it would compile into too much.
-pub(super) fn check(part: &Value) -> Result<(), String> {
+/// Refuses a tokenizer whose `parts` have patterns that would together compile
+/// into too much.
+pub(super) fn check(parts: &[Value]) -> Result<(), String> {
+    let total = parts.iter().map(total).fold(0, usize::saturating_add);
+    match total > LIMIT {
+        true => Err("its patterns are too large".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// The sum over all patterns in `part`.
+fn total(part: &Value) -> usize {
     match part {
-        Value::Array(list) => list.iter().try_for_each(check),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| match value {
-            Value::String(pattern) if key == "Regex" => match estimate(pattern) > LIMIT {
-                true => Err("one of its patterns is too large".to_owned()),
-                false => Ok(()),
-            },
-            value => check(value),
-        }),
-        _ => Ok(()),
+        Value::Array(list) => list.iter().map(total).fold(0, usize::saturating_add),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| match (key.as_str(), value) {
+                ("Regex", Value::String(pattern)) => estimate(pattern),
+                // A plain text is compiled too.
+                ("String", Value::String(text)) => text.len().saturating_mul(CHARACTER),
+                (_, value) => total(value),
+            })
+            .fold(0, usize::saturating_add),
+        _ => 0,
     }
 }
 
@@ -104,7 +116,7 @@ mod tests {
         ]
         .join("|");
         let split = |pattern: &str| json!({"pretokenizers": [{"pattern": {"Regex": pattern}}]});
-        assert_eq!(check(&split(&o200k)), Ok(()));
+        assert_eq!(check(&[split(&o200k)]), Ok(()));
         let bombs = [
             "((a{999}){999}){999}".to_owned(),
             "a{99999999}".to_owned(),
@@ -113,12 +125,13 @@ mod tests {
             "a{99999999999999999999999999}".to_owned(),
         ];
         for bomb in bombs {
-            assert!(check(&split(&bomb)).is_err(), "{bomb}");
+            assert!(check(&[split(&bomb)]).is_err(), "{bomb}");
         }
-        // A plain text is not a pattern.
-        assert_eq!(
-            check(&json!({"pattern": {"String": "a{99999999}"}})),
-            Ok(())
-        );
+        // Many small ones are as bad as a large one.
+        assert!(check(&vec![split(&o200k); 3]).is_err());
+        // In a plain text, only its length counts.
+        let plain = |text: &str| [json!({"pattern": {"String": text}})];
+        assert_eq!(check(&plain("a{99999999}")), Ok(()));
+        assert!(check(&plain(&"x".repeat(100_000))).is_err());
     }
 }

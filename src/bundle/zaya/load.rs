@@ -283,6 +283,10 @@ impl Loader {
             let problem = format!("has {gate_rows} rows; expected as many for gate as for up");
             return Err(reader.wrong(gate, &problem));
         }
+        let vocab = reader.rows("model.embed_tokens")?;
+        if vocab == 0 {
+            return Err(reader.wrong("model.embed_tokens", "has no rows"));
+        }
         Ok(Config {
             hidden,
             layers: self.layers,
@@ -293,7 +297,7 @@ impl Loader {
             experts: classes - 1,
             expert_width,
             router_width: len(layout.moe(0, M::RouterNorm))?,
-            vocab: reader.rows("model.embed_tokens")?,
+            vocab,
             norm_eps: claims.norm_eps,
             rope_theta: claims.rope_theta,
             rotary_dims: claims.rotary_dims(config, head_dim)?,
