@@ -8,7 +8,7 @@ use crate::source;
 const ALLOWED: &[&str] = &[
     "src/backend/",
     "src/sandbox/",
-    "src/bundle/map.rs",
+    "src/bundle/storage.rs",
     "src/cache/",
 ];
 
