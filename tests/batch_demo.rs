@@ -117,7 +117,10 @@ fn a_listing_names_real_files() {
     assert!(answer.ends_with('\n'));
     let aside = stderr(&output);
     assert!(aside.contains("> list_dir(path=src)"), "{aside}");
-    assert!(aside.contains("--model"), "the demo says what it is: {aside}");
+    assert!(
+        aside.contains("--model"),
+        "the demo says what it is: {aside}"
+    );
     assert!(!aside.contains('\x1b'), "no colours on a pipe");
 }
 
@@ -252,7 +255,10 @@ fn misuse_ends_with_2_and_one_line() {
         let said = stderr(&output);
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
     }
-    let output = run(dir.path(), &["--output", "jsonl", "--prompt", "a", "--nope"]);
+    let output = run(
+        dir.path(),
+        &["--output", "jsonl", "--prompt", "a", "--nope"],
+    );
     assert_eq!(done(&objects(&output))["exit"], 2);
 }
 
