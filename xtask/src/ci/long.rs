@@ -1,7 +1,7 @@
 //! The jobs of `--long`: what needs material from beside the repository, the
 //! shapes of a real model, or more time than a push should take.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +11,7 @@ use crate::jang::Profile;
 use crate::{demo, probe, synth};
 
 pub const JOBS: &[Job] = &[
+    job("oracle", oracle),
     job("soak", soak),
     job("demo-made", demo_made),
     job("demo-bf16", demo_bf16),
@@ -19,9 +20,20 @@ pub const JOBS: &[Job] = &[
     job("8b-mxfp4", || real_shapes(Profile::Mxfp4)),
 ];
 
-/// Every test, the ignored ones and many more random cases included.
+/// Logits and encoders against the programs that define them.
+fn oracle() -> Result<String> {
+    let status = Command::new(this_program()?)
+        .arg("oracle")
+        .stdin(Stdio::null())
+        .status()
+        .context("the oracle can't be started")?;
+    ensure!(status.success(), "`cargo xtask oracle`: {status}");
+    Ok(String::new())
+}
+
+/// Every property with many more random cases.
 fn soak() -> Result<String> {
-    let arguments = ["test", "--workspace", "--quiet", "--", "--include-ignored"];
+    let arguments = ["test", "--workspace", "--quiet", "--no-fail-fast"];
     cargo::cargo(&arguments, &[("PROPTEST_CASES", "4096")])
 }
 
@@ -125,8 +137,7 @@ fn real_shapes(profile: Profile) -> Result<String> {
 
 /// Runs the probe in a process of its own.
 fn probe_apart(folder: &Path) -> Result<probe::Report> {
-    let program = std::env::current_exe().context("this program's own path")?;
-    let output = Command::new(program)
+    let output = Command::new(this_program()?)
         .arg("probe")
         .arg(folder)
         .args([
@@ -143,6 +154,10 @@ fn probe_apart(folder: &Path) -> Result<probe::Report> {
         bail!("the probe failed: {}", output.status);
     }
     serde_json::from_slice(&output.stdout).context("the probe's report")
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("this program's own path")
 }
 
 fn remove(folder: &Path) -> Result<()> {
