@@ -41,7 +41,7 @@ pub(super) fn mix(
     rows: &Rows,
     states: &mut [&mut CcaState],
 ) -> (Tensor, Tensor) {
-    let taps = gather_taps(q, k, w, shape, rows, states);
+    let taps = gather_taps(level, [q, k], w, shape, rows, states);
     let mixed = grouped(level, &taps, w, shape, q.rows());
     finish(&mixed, q, k, &w.temp, shape, rows)
 }
@@ -51,8 +51,8 @@ pub(super) fn mix(
 /// the first convolution only, so at the start of a sequence the second one
 /// sees the first one's bias.
 fn gather_taps(
-    q: &Tensor,
-    k: &Tensor,
+    level: Level,
+    [q, k]: [&Tensor; 2],
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
     rows: &Rows,
@@ -61,7 +61,7 @@ fn gather_taps(
     let [k0, k1] = shape.conv_kernels;
     let channels = shape.channels();
     let dim = shape.head_dim;
-    let depthwise = decoded(&w.depthwise);
+    let depthwise = decoded(level, &w.depthwise);
     let total = q.rows();
     let mut taps = vec![0.0f32; channels * k1 * total];
     let mut first = 0;
@@ -219,11 +219,11 @@ impl Rotary {
 }
 
 /// A small matrix as f32.
-fn decoded(weight: &Weight) -> Vec<f32> {
+fn decoded(level: Level, weight: &Weight) -> Vec<f32> {
     let (rows, cols) = (weight.matrix.rows, weight.matrix.cols);
     let mut out = vec![0.0; rows * cols];
     for (row, out) in out.chunks_exact_mut(cols).enumerate() {
-        weight.decode(row, out);
+        weight.decode(level, row, out);
     }
     out
 }

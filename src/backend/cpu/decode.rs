@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::level::{Level, per_level};
 use crate::quant::{Format, Matrix, ScaleType};
 
 /// A matrix ready for [`Weight::decode`].
@@ -81,7 +82,6 @@ impl Weight {
     }
 
     /// What the dot product with a decoded row is multiplied by.
-    #[inline(always)]
     pub(super) fn row_scale(&self, row: usize) -> f32 {
         match &self.matrix.format {
             Format::Mxtq { norms, .. } => f16_at(norms, row),
@@ -90,8 +90,12 @@ impl Weight {
     }
 
     /// Writes row `row` (of `matrix.cols` values) to `out`.
+    pub(super) fn decode(&self, level: Level, row: usize, out: &mut [f32]) {
+        decode(level, self, row, out);
+    }
+
     #[inline(always)]
-    pub(super) fn decode(&self, row: usize, out: &mut [f32]) {
+    fn decode_row(&self, row: usize, out: &mut [f32]) {
         let m = &self.matrix;
         let bytes = m.row_bytes();
         let codes = &m.data[row * bytes..(row + 1) * bytes];
@@ -167,6 +171,15 @@ impl Weight {
             _ => m.decode_row(row, out),
         }
     }
+}
+
+per_level! {
+    fn decode = decode_body(weight: &Weight, row: usize, out: &mut [f32])
+}
+
+#[inline(always)]
+fn decode_body(weight: &Weight, row: usize, out: &mut [f32]) {
+    weight.decode_row(row, out);
 }
 
 fn same_codebook(a: &Matrix, b: &Matrix) -> bool {

@@ -85,31 +85,32 @@ pub(super) fn product(
     data
 }
 
-per_level! {
-    /// Weight rows from `first` on, as many as `out` (`[weight rows, rows]`) holds.
-    fn products = products_body(weight: &Weight, first: usize, x: &[f32], rows: usize, out: &mut [f32])
+/// Weight rows from `first` on, as many as `out` (`[weight rows, rows]`) holds.
+fn products(level: Level, weight: &Weight, first: usize, x: &[f32], rows: usize, out: &mut [f32]) {
+    let mut w = vec![0.0f32; weight.matrix.cols];
+    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+        weight.decode(level, first + i, &mut w);
+        multiply(level, &w, weight.row_scale(first + i), x, out);
+    }
 }
 
+per_level! {
+    /// One decoded weight row with as many rows of `x` as `out` holds.
+    fn multiply = multiply_body(w: &[f32], scale: f32, x: &[f32], out: &mut [f32])
+}
+
+// Kept apart from decoding: in one function the optimiser gives up on vectors.
 #[inline(always)]
-fn products_body(weight: &Weight, first: usize, x: &[f32], rows: usize, out: &mut [f32]) {
-    let cols = weight.matrix.cols;
-    let mut w = vec![0.0f32; cols];
-    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-        weight.decode(first + i, &mut w);
-        let scale = weight.row_scale(first + i);
-        let (tiles, rest) = out.as_chunks_mut::<TILE>();
-        let done = tiles.len() * TILE;
-        for (t, y) in tiles.iter_mut().enumerate() {
-            let x: [&[f32]; TILE] = std::array::from_fn(|r| {
-                let row = t * TILE + r;
-                &x[row * cols..(row + 1) * cols]
-            });
-            *y = dots(&w, x).map(|d| d * scale);
-        }
-        for (r, y) in rest.iter_mut().enumerate() {
-            let row = done + r;
-            *y = dots(&w, [&x[row * cols..(row + 1) * cols]])[0] * scale;
-        }
+fn multiply_body(w: &[f32], scale: f32, x: &[f32], out: &mut [f32]) {
+    let cols = w.len();
+    let (tiles, rest) = out.as_chunks_mut::<TILE>();
+    let (x_tiles, x_rest) = x.split_at(tiles.len() * TILE * cols);
+    for (y, x) in tiles.iter_mut().zip(x_tiles.chunks_exact(TILE * cols)) {
+        let x: [&[f32]; TILE] = std::array::from_fn(|r| &x[r * cols..(r + 1) * cols]);
+        *y = dots(w, x).map(|d| d * scale);
+    }
+    for (y, x) in rest.iter_mut().zip(x_rest.chunks_exact(cols)) {
+        *y = dots(w, [x])[0] * scale;
     }
 }
 
@@ -117,15 +118,13 @@ fn products_body(weight: &Weight, first: usize, x: &[f32], rows: usize, out: &mu
 /// lane `i % LANES` first, then the lanes pairwise.
 #[inline(always)]
 pub(super) fn dots<const R: usize>(w: &[f32], x: [&[f32]; R]) -> [f32; R] {
-    let mut sums = [[0.0f32; LANES]; R];
     let (chunks, tail) = w.as_chunks::<LANES>();
-    let x_chunks: [&[[f32; LANES]]; R] = x.map(|x| x.as_chunks::<LANES>().0);
+    let x_chunks: [&[[f32; LANES]]; R] =
+        std::array::from_fn(|r| &x[r].as_chunks::<LANES>().0[..chunks.len()]);
+    let mut sums = [[0.0f32; LANES]; R];
     for (i, w) in chunks.iter().enumerate() {
-        for (sums, x) in sums.iter_mut().zip(&x_chunks) {
-            let x = &x[i];
-            for l in 0..LANES {
-                sums[l] += w[l] * x[l];
-            }
+        for r in 0..R {
+            sums[r] = multiply_add(sums[r], w, &x_chunks[r][i]);
         }
     }
     let done = chunks.len() * LANES;
@@ -135,6 +134,12 @@ pub(super) fn dots<const R: usize>(w: &[f32], x: [&[f32]; R]) -> [f32; R] {
         }
     }
     sums.map(reduce)
+}
+
+/// Not fused: the bits must not depend on whether the processor can.
+#[inline(always)]
+fn multiply_add(sum: [f32; LANES], w: &[f32; LANES], x: &[f32; LANES]) -> [f32; LANES] {
+    std::array::from_fn(|l| sum[l] + w[l] * x[l])
 }
 
 #[inline(always)]

@@ -114,7 +114,7 @@ impl Backend for CpuBackend {
         let cols = weight.matrix.cols;
         let mut data = vec![0.0; ids.len() * cols];
         for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
-            weight.decode(id as usize, row);
+            weight.decode(self.level, id as usize, row);
         }
         Tensor::new(ids.len(), cols, data)
     }
