@@ -173,6 +173,21 @@ fn a_refused_write_is_seen_by_the_model_and_ends_with_5() {
 }
 
 #[test]
+fn a_path_out_of_the_workspace_ends_with_5() {
+    let dir = workspace();
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+    for prompt in ["read /etc/passwd", "read link"] {
+        let output = run(dir.path(), &["--output", "jsonl", "--prompt", prompt]);
+        assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+        let objects = objects(&output);
+        let result = of_type(&objects, "tool_result")[0];
+        let said = result["output"].as_str().unwrap();
+        assert!(said.ends_with(": outside the workspace"), "{said}");
+        assert_eq!(done(&objects)["reason"], "refused");
+    }
+}
+
+#[test]
 fn limits_end_with_4() {
     let dir = workspace();
     for (flag, value, reason) in [
