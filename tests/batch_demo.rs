@@ -49,9 +49,11 @@ fn objects(output: &Output) -> Vec<Value> {
     objects
 }
 
+type Is = fn(&Value) -> bool;
+
 fn check(object: &Value) {
     assert_eq!(object["v"], 1, "{object}");
-    let has = |fields: &[(&str, fn(&Value) -> bool)]| {
+    let has = |fields: &[(&str, Is)]| {
         for (name, is) in fields {
             assert!(is(&object[name]), "{name} in {object}");
         }
@@ -117,7 +119,10 @@ fn a_listing_names_real_files() {
     assert!(answer.ends_with('\n'));
     let aside = stderr(&output);
     assert!(aside.contains("> list_dir(path=src)"), "{aside}");
-    assert!(aside.contains("--model"), "the demo says what it is: {aside}");
+    assert!(
+        aside.contains("--model"),
+        "the demo says what it is: {aside}"
+    );
     assert!(!aside.contains('\x1b'), "no colours on a pipe");
 }
 
@@ -267,7 +272,10 @@ fn misuse_ends_with_2_and_one_line() {
         let said = stderr(&output);
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
     }
-    let output = run(dir.path(), &["--output", "jsonl", "--prompt", "a", "--nope"]);
+    let output = run(
+        dir.path(),
+        &["--output", "jsonl", "--prompt", "a", "--nope"],
+    );
     assert_eq!(done(&objects(&output))["exit"], 2);
 }
 

@@ -139,7 +139,10 @@ fn three_turns_do_the_work_and_count_right() {
             let pieces = of_type(pieces, "reasoning");
             pieces.iter().map(|o| o["text"].as_str().unwrap()).collect()
         };
-        let at = turn.iter().position(|o| o["type"] == "tool_result").unwrap();
+        let at = turn
+            .iter()
+            .position(|o| o["type"] == "tool_result")
+            .unwrap();
         let call = of_type(turn, "tool_call")[0];
         messages.push(json!({
             "role": "assistant", "content": "", "reasoning_content": reasoning(&turn[..at]),

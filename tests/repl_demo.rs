@@ -25,7 +25,7 @@ struct Terminal {
     output: Arc<Mutex<Vec<u8>>>,
     /// Output before this was looked at.
     seen: usize,
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -61,7 +61,7 @@ impl Terminal {
             keys: pair.master.take_writer().unwrap(),
             output,
             seen: 0,
-            _master: pair.master,
+            master: pair.master,
         };
         terminal.wait("cairn> ");
         terminal
@@ -163,7 +163,10 @@ fn a_session_on_a_terminal() {
     terminal.wait("a␛[2Jb␛]0;t␇c");
     terminal.wait("cairn> ");
     let raw = terminal.raw();
-    assert!(!raw.contains("\x1b[2m") && !raw.contains("\x1b[1m"), "NO_COLOR");
+    assert!(
+        !raw.contains("\x1b[2m") && !raw.contains("\x1b[1m"),
+        "NO_COLOR"
+    );
     assert!(!raw.contains("a\x1b[2Jb"), "a file drove the terminal");
     assert_eq!(terminal.leave(), 0);
 }
@@ -270,4 +273,22 @@ fn commands_work_by_script() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("never said"));
+}
+
+#[test]
+fn a_terminated_repl_leaves_the_terminal_as_it_was() {
+    let dir = workspace();
+    let state = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::start(dir.path(), state.path(), &[]);
+    let tty = terminal.master.tty_name().unwrap();
+    let local = || {
+        let tty = std::fs::File::open(&tty).unwrap();
+        rustix::termios::tcgetattr(&tty).unwrap().local_modes
+    };
+    assert!(!local().contains(rustix::termios::LocalModes::ICANON));
+    let pid = i32::try_from(terminal.child.process_id().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(terminal.child.wait().unwrap().exit_code(), 130);
+    assert!(local().contains(rustix::termios::LocalModes::ICANON));
 }
