@@ -77,6 +77,15 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Stops the other thread even when an assertion fails in this one.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -230,6 +239,7 @@ fn a_swapped_link_never_leads_out() {
             }
             flips
         });
+        let running = StopOnDrop(&stop);
         let until = Instant::now() + Duration::from_millis(1500);
         let mut turn = 0u64;
         while Instant::now() < until {
@@ -256,7 +266,7 @@ fn a_swapped_link_never_leads_out() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(running);
         assert!(flipper.join().unwrap() > 100);
     });
     yard.assert_outside_untouched();
@@ -393,6 +403,7 @@ fn a_write_is_whole_at_every_moment() {
             }
             reads
         });
+        let running = StopOnDrop(&stop);
         for turn in 0..60 {
             let content = &texts[turn % 2];
             assert!(
@@ -400,7 +411,7 @@ fn a_write_is_whole_at_every_moment() {
                     .ok
             );
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(running);
         assert!(reader.join().unwrap() > 0);
     });
     assert_eq!(names(&yard.inside("")), ["file"]);

@@ -66,9 +66,10 @@ impl Object {
             .find_map(|key| self.map.get(*key).filter(|v| !v.is_null()))
     }
 
-    /// A whole number.
+    /// A whole number. A list counts as absent: some configurations say per
+    /// layer what others say once.
     pub(super) fn count(&self, keys: &[&str]) -> Result<Option<usize>, Error> {
-        let Some(value) = self.get(keys) else {
+        let Some(value) = self.get(keys).filter(|v| !v.is_array()) else {
             return Ok(None);
         };
         match whole(value) {

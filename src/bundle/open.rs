@@ -95,7 +95,7 @@ pub(super) fn open(name: String, storage: &Storage) -> Result<Bundle, Error> {
             "the skip route is reachable in {layers} of {of} layers"
         ));
     }
-    memory_warning(index.bytes(), &mut warnings);
+    warnings.extend(memory_warning(index.bytes(), available_memory()));
 
     let jang_bytes = storage.open(&jang.file)?;
     let fingerprint = fingerprint::compute(
@@ -252,17 +252,14 @@ fn persona(jang: &Object) -> Result<Option<Persona>, Error> {
 }
 
 /// A bundle that doesn't fit into memory works from disk, slowly.
-fn memory_warning(bytes: u64, warnings: &mut Vec<String>) {
-    if let Some(free) = available_memory()
-        && bytes > free
-    {
-        let gb = |n: u64| n as f64 / 1e9;
-        warnings.push(format!(
-            "the weights are {:.1} GB but only {:.1} GB of memory are free: expect it to be slow",
-            gb(bytes),
-            gb(free)
-        ));
-    }
+fn memory_warning(bytes: u64, free: Option<u64>) -> Option<String> {
+    let free = free.filter(|free| bytes > *free)?;
+    let gb = |n: u64| n as f64 / 1e9;
+    Some(format!(
+        "the weights are {:.1} GB but only {:.1} GB of memory are free: expect it to be slow",
+        gb(bytes),
+        gb(free)
+    ))
 }
 
 /// Bytes that can be had without swapping, where the system says so.
@@ -271,4 +268,20 @@ fn available_memory() -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_beyond_free_memory_are_a_warning() {
+        let line = memory_warning(3_600_000_000, Some(2_000_000_000)).unwrap();
+        assert_eq!(
+            line,
+            "the weights are 3.6 GB but only 2.0 GB of memory are free: expect it to be slow"
+        );
+        assert_eq!(memory_warning(1, Some(1)), None);
+        assert_eq!(memory_warning(u64::MAX, None), None);
+    }
 }

@@ -102,7 +102,8 @@ mod tests {
         let with = |to: &dyn Fn(f32) -> Vec<u8>, last: Option<f32>| -> Vec<u8> {
             good.iter().copied().chain(last).flat_map(to).collect()
         };
-        let kinds: [(Dtype, &dyn Fn(f32) -> Vec<u8>); 3] = [
+        type Encode<'a> = &'a dyn Fn(f32) -> Vec<u8>;
+        let kinds: [(Dtype, Encode<'_>); 3] = [
             (Dtype::F16, &|v| f16(v).to_vec()),
             (Dtype::Bf16, &|v| bf16(v).to_vec()),
             (Dtype::F32, &|v| v.to_le_bytes().to_vec()),

@@ -95,6 +95,10 @@ const HEADER_LIMIT: u64 = 100_000_000;
 /// Dimensions of a tensor; nothing known has more than 4.
 const RANK_LIMIT: usize = 8;
 
+/// Next to a dimension of 0 any other would fit the data; bounded, sums and
+/// small multiples of dimensions can't overflow.
+const DIM_LIMIT: usize = 1 << 40;
+
 /// Reads and checks the header of `file`. Entries come in the order of their
 /// bytes, which are disjoint and cover the file.
 pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
@@ -162,7 +166,7 @@ fn check(file: &str, raw: RawTensor, base: usize, data: usize) -> Result<Entry, 
     let mut shape = Vec::with_capacity(fields.shape.0.len());
     let mut size = Some(dtype.size());
     for dim in fields.shape.0 {
-        let dim = usize::try_from(dim).ok();
+        let dim = usize::try_from(dim).ok().filter(|dim| *dim <= DIM_LIMIT);
         size = size.zip(dim).and_then(|(a, b)| a.checked_mul(b));
         shape.push(dim.unwrap_or(usize::MAX));
     }

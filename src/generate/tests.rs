@@ -1,1 +1,283 @@
+//! Runs of the real model that comes along: reuse, limits, cancellation, seeds.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::bundle::Bundle;
+use crate::model::{LoadOptions, load};
+
+struct Demo {
+    bundle: Bundle,
+    generator: Generator,
+}
+
+fn demo(threads: usize) -> Demo {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
+    let bundle = Bundle::open(&dir).unwrap();
+    let options = LoadOptions {
+        threads,
+        ..LoadOptions::default()
+    };
+    let engine = load(&bundle, &options).unwrap();
+    let generator = Generator::start(engine, Arc::clone(&bundle.tokenizer)).unwrap();
+    Demo { bundle, generator }
+}
+
+/// What came of a run.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    usage: Option<PromptUsage>,
+    tokens: Vec<Token>,
+    reason: FinishReason,
+    ids: Vec<u32>,
+}
+
+fn outcome(events: Receiver<Event>) -> Outcome {
+    let (mut usage, mut tokens) = (None, Vec::new());
+    for event in events {
+        match event {
+            Event::Prefill { done, total } => assert!(done <= total),
+            Event::Started(u) => usage = Some(u),
+            Event::Token(token) => tokens.push(token),
+            Event::Finished { reason, ids, .. } => {
+                return Outcome {
+                    usage,
+                    tokens,
+                    reason,
+                    ids,
+                };
+            }
+            Event::Failed(message) => panic!("{message}"),
+        }
+    }
+    panic!("the events ended without a last one");
+}
+
+impl Demo {
+    fn prompt(&self, text: &str) -> Vec<u32> {
+        let text =
+            format!("<bos><|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n<think>\n");
+        self.bundle.tokenizer.encode(&text)
+    }
+
+    fn request(&self, prompt: Vec<u32>) -> Request {
+        Request {
+            prompt,
+            sampling: Sampling::GREEDY,
+            stop_ids: self.bundle.stop_ids.clone(),
+            max_tokens: 100,
+            context: 3000,
+            thinking: None,
+        }
+    }
+
+    fn run(&self, request: Request) -> Outcome {
+        outcome(self.generator.submit(request, Cancel::default()))
+    }
+
+    fn budget(&self, tokens: usize) -> ThinkingBudget {
+        let id = |text: &str| self.bundle.tokenizer.id_of(text).unwrap();
+        let mut closing = vec![id("</think>")];
+        closing.extend(self.bundle.tokenizer.encode("\n\n"));
+        ThinkingBudget {
+            open: id("<think>"),
+            close: id("</think>"),
+            tool_call: Some(id("<zyphra_tool_call>")),
+            starts_open: true,
+            tokens,
+            closing,
+        }
+    }
+}
+
+fn text(outcome: &Outcome) -> String {
+    outcome.tokens.iter().map(|t| t.text.as_str()).collect()
+}
+
+#[test]
+fn a_run_answers_and_reports_each_token() {
+    let demo = demo(1);
+    let prompt = demo.prompt("what is the capital of France?");
+    let got = demo.run(demo.request(prompt.clone()));
+    assert_eq!(got.reason, FinishReason::Stop);
+    assert!(text(&got).contains("Paris"), "{}", text(&got));
+    assert_eq!(
+        got.ids.len(),
+        got.tokens.len() + 1,
+        "the stop id is not a token event"
+    );
+    let layers = demo.generator.info().layers;
+    for (i, token) in got.tokens.iter().enumerate() {
+        assert_eq!(token.position, prompt.len() + i);
+        assert_eq!((token.top.len(), token.experts.len()), (5, layers));
+        assert_eq!(token.top[0].id, token.id, "greedy takes the best");
+        assert!(token.logprob <= 0.0 && token.entropy >= 0.0 && !token.forced);
+    }
+}
+
+#[test]
+fn the_common_prefix_is_reused_and_counted() {
+    let demo = demo(2);
+    let first = demo.prompt("what is the capital of France?");
+    let run = demo.run(demo.request(first.clone()));
+    let usage = run.usage.unwrap();
+    assert_eq!(
+        usage,
+        PromptUsage {
+            prompt: first.len(),
+            reused: 0,
+            prefilled: first.len(),
+            replayed: 0
+        }
+    );
+
+    // Continues from the generated ids: all of them but the last were run.
+    let continued = [
+        first.clone(),
+        run.ids.clone(),
+        demo.bundle.tokenizer.encode("\nmore"),
+    ]
+    .concat();
+    let usage = demo.run(demo.request(continued.clone())).usage.unwrap();
+    assert_eq!(usage.reused, first.len() + run.ids.len() - 1);
+    assert_eq!(usage.prompt, usage.reused + usage.prefilled);
+    assert_eq!(usage.replayed, 0);
+
+    // Back to the end of the first prompt: kept there, so nothing is replayed.
+    let other = [first.clone(), demo.bundle.tokenizer.encode("\n")].concat();
+    let again = demo.run(demo.request(other.clone()));
+    assert_eq!(again.usage.unwrap().reused, first.len());
+    assert_eq!(again.usage.unwrap().replayed, 0);
+
+    // Into the middle: at most two tokens per layer are replayed, and the
+    // result is that of a fresh start.
+    let middle = [first[..first.len() - 9].to_vec(), other].concat();
+    let resumed = demo.run(demo.request(middle.clone()));
+    assert_eq!(
+        resumed.usage.unwrap().replayed,
+        2 * demo.generator.info().layers
+    );
+    demo.generator.clear();
+    let fresh = demo.run(demo.request(middle));
+    assert_eq!(fresh.usage.unwrap().reused, 0);
+    assert_eq!(fresh.tokens, resumed.tokens);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_tokens_for_any_number_of_threads() {
+    let sampling = Sampling {
+        temperature: 1.5,
+        top_p: 0.98,
+        seed: 42,
+        ..Sampling::GREEDY
+    };
+    let run = |threads, sampling: &Sampling| {
+        let demo = demo(threads);
+        let prompt = demo.prompt("hello");
+        let request = Request {
+            sampling: sampling.clone(),
+            max_tokens: 40,
+            ..demo.request(prompt)
+        };
+        demo.run(request).ids
+    };
+    let first = run(1, &sampling);
+    for threads in [2, 3, 4] {
+        assert_eq!(run(threads, &sampling), first);
+    }
+    assert_ne!(
+        run(
+            2,
+            &Sampling {
+                seed: 43,
+                ..sampling
+            }
+        ),
+        first
+    );
+}
+
+#[test]
+fn limits_end_a_run_and_are_named() {
+    let demo = demo(1);
+    let prompt = demo.prompt("list the files in src");
+    let short = demo.run(Request {
+        max_tokens: 3,
+        ..demo.request(prompt.clone())
+    });
+    assert_eq!(
+        (short.reason, short.ids.len()),
+        (FinishReason::MaxTokens, 3)
+    );
+    let full = demo.run(Request {
+        context: prompt.len() + 5,
+        ..demo.request(prompt.clone())
+    });
+    assert_eq!((full.reason, full.ids.len()), (FinishReason::Context, 5));
+    let none = demo.run(Request {
+        context: prompt.len(),
+        ..demo.request(prompt)
+    });
+    assert_eq!((none.reason, none.ids.len()), (FinishReason::Context, 0));
+}
+
+#[test]
+fn a_spent_thinking_budget_is_forced_closed() {
+    let demo = demo(1);
+    let prompt = demo.prompt("what is the capital of France?");
+    let request = Request {
+        thinking: Some(demo.budget(4)),
+        ..demo.request(prompt)
+    };
+    let got = demo.run(request);
+    let forced: Vec<usize> = (0..got.tokens.len())
+        .filter(|&i| got.tokens[i].forced)
+        .collect();
+    assert_eq!(forced, [4, 5]);
+    assert_eq!(got.tokens[4].text, "</think>");
+    assert_eq!(got.tokens[5].text, "\n\n");
+}
+
+#[test]
+fn cancelling_stops_at_once_and_the_next_run_is_right() {
+    let demo = demo(1);
+    let prompt = demo.prompt("what is the capital of France?");
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let got = outcome(demo.generator.submit(demo.request(prompt.clone()), cancel));
+    assert_eq!((got.reason, got.tokens.len()), (FinishReason::Cancelled, 0));
+
+    let cancel = Cancel::default();
+    let events = demo
+        .generator
+        .submit(demo.request(prompt.clone()), cancel.clone());
+    let mut seen = 0;
+    for event in &events {
+        if matches!(event, Event::Token(_)) {
+            seen += 1;
+            cancel.cancel();
+        }
+        if let Event::Finished { reason, .. } = event {
+            assert_eq!(reason, FinishReason::Cancelled);
+        }
+    }
+    assert!(seen > 0);
+    // A run that nobody listens to ends by itself and does not block the next.
+    drop(
+        demo.generator
+            .submit(demo.request(prompt.clone()), Cancel::default()),
+    );
+    assert!(text(&demo.run(demo.request(prompt))).contains("Paris"));
+}
+
+#[test]
+fn an_unknown_id_fails_the_run_with_a_line() {
+    let demo = demo(1);
+    let events = demo
+        .generator
+        .submit(demo.request(vec![2, 999_999]), Cancel::default());
+    let last = events.into_iter().last();
+    assert!(matches!(last, Some(Event::Failed(line)) if line.contains("999999")));
+}

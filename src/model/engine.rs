@@ -79,6 +79,9 @@ pub enum Error {
     ForeignCache,
 }
 
+/// Hears how many of how many tokens are done; `Break` stops.
+pub type Progress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + Send + 'a;
+
 /// A prefill stopped by its observer; the cache holds what was run so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
@@ -108,12 +111,13 @@ pub trait Engine: Send {
     fn new_cache(&self) -> Cache;
 
     /// Runs `tokens` after what the cache holds, in chunks. `progress(done,
-    /// total)` is called before each chunk and after the last; `Break` stops there.
+    /// total)` is called before each layer of each chunk and after the last;
+    /// `Break` stops there, with the whole chunks before it in the cache.
     fn prefill(
         &self,
         cache: &mut Cache,
         tokens: &[u32],
-        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+        progress: &mut Progress<'_>,
     ) -> Result<ControlFlow<Interrupted>, Error>;
 
     /// Runs one token of each sequence and samples the next of each.

@@ -20,7 +20,7 @@ pub struct LoadOptions {
     pub threads: usize,
     pub kv: KvDtype,
     pub skip: SkipMode,
-    /// Tokens per prefill chunk; `None` picks by the model's size.
+    /// Tokens per prefill chunk; `None` for the default.
     pub chunk: Option<usize>,
 }
 

@@ -6,5 +6,7 @@ mod load;
 mod run;
 pub mod zaya;
 
-pub use engine::{Cache, Engine, EngineInfo, Error, Interrupted, Snapshot, Step, StepRow};
+pub use engine::{
+    Cache, Engine, EngineInfo, Error, Interrupted, Progress, Snapshot, Step, StepRow,
+};
 pub use load::{BackendKind, LoadError, LoadOptions, load};

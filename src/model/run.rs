@@ -3,18 +3,18 @@
 use std::any::Any;
 use std::ops::ControlFlow;
 
-use super::engine::{Cache, CacheState, Engine, EngineInfo, Error, Interrupted, Step, StepRow};
+use super::engine::{
+    Cache, CacheState, Engine, EngineInfo, Error, Interrupted, Progress, Step, StepRow,
+};
 use super::load::LoadOptions;
 use super::zaya::{Output, Zaya, rows_of};
 use crate::backend::{Backend, KvDtype, KvMode, Rows, SampleSpec, Segment};
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
-/// Tokens per prefill chunk. A chunk is also how long a cancellation waits, so
-/// wide models take smaller ones.
-const CHUNK_NARROW: usize = 256;
-const CHUNK_WIDE: usize = 32;
-const WIDE: usize = 1024;
+/// Tokens per prefill chunk, unless asked otherwise. Each chunk decodes the
+/// weights of all experts that its tokens are routed to, so small chunks are slow.
+const CHUNK: usize = 256;
 
 pub(super) struct ZayaEngine<B: Backend> {
     backend: B,
@@ -47,17 +47,12 @@ impl<B: Backend> ZayaEngine<B> {
             experts: config.experts,
             backend: format!("{}, f32 activations", backend.name()),
         };
-        let default_chunk = if config.hidden >= WIDE {
-            CHUNK_WIDE
-        } else {
-            CHUNK_NARROW
-        };
         Self {
             model: Zaya::new(&backend, tensors, options.skip),
             backend,
             info,
             kv: options.kv,
-            chunk: options.chunk.unwrap_or(default_chunk).max(1),
+            chunk: options.chunk.unwrap_or(CHUNK).max(1),
         }
     }
 
@@ -101,15 +96,25 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         &self,
         cache: &mut Cache,
         tokens: &[u32],
-        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+        progress: &mut Progress<'_>,
     ) -> Result<ControlFlow<Interrupted>, Error> {
         self.check(tokens)?;
         let mut done = 0;
         for chunk in tokens.chunks(self.chunk) {
-            if progress(done, tokens.len()).is_break() {
+            let state = state_of::<B>(cache)?;
+            let before = state.clone();
+            let rows = rows_of(chunk.len(), state.len(), KvMode::Append);
+            let ids = self.backend.ids(chunk);
+            let mut go_on = || progress(done, tokens.len());
+            let flow = self.backend.enter(move || {
+                self.model
+                    .forward_while(&self.backend, &ids, &rows, &mut [&mut *state], &mut go_on)
+                    .map_continue(|_| ())
+            });
+            if flow.is_break() {
+                *state_of(cache)? = before;
                 return Ok(ControlFlow::Break(Interrupted));
             }
-            self.append(state_of(cache)?, chunk);
             cache.tokens.extend_from_slice(chunk);
             done += chunk.len();
         }

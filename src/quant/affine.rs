@@ -11,6 +11,7 @@ use super::{Format, Matrix, ScaleType};
 pub const AFFINE_BITS: [u32; 6] = [2, 3, 4, 5, 6, 8];
 /// Group sizes there are.
 pub const AFFINE_GROUPS: [usize; 3] = [32, 64, 128];
+const MAX_GROUP: usize = 128;
 
 /// Packs codes as a dense bit stream. Eight codes fill `bits` bytes.
 ///
@@ -36,7 +37,36 @@ pub fn pack_dense(codes: &[u8], bits: u32) -> Vec<u8> {
 /// # Panics
 /// If `bits` is not one of [`AFFINE_BITS`].
 pub fn unpack_dense(row: &[u8], bits: u32, codes: &mut [u8]) {
-    each_eight(row, bits, codes, |codes, eight| *codes = eight);
+    match bits {
+        2 => each_byte(row, codes, |b| [b & 3, b >> 2 & 3, b >> 4 & 3, b >> 6]),
+        3 => each_eight::<3>(row, codes),
+        4 => each_byte(row, codes, |b| [b & 15, b >> 4]),
+        5 => each_eight::<5>(row, codes),
+        6 => each_eight::<6>(row, codes),
+        8 => codes.copy_from_slice(&row[..codes.len()]),
+        _ => panic!("affine codes of {bits} bits do not exist"),
+    }
+}
+
+/// Widths that divide a byte: simple enough for the compiler to vectorise.
+fn each_byte<const N: usize>(row: &[u8], codes: &mut [u8], split: impl Fn(u8) -> [u8; N]) {
+    let (places, _) = codes.as_chunks_mut::<N>();
+    for (place, &byte) in places.iter_mut().zip(row) {
+        *place = split(byte);
+    }
+}
+
+/// Any width: eight codes are `BITS` bytes.
+fn each_eight<const BITS: usize>(row: &[u8], codes: &mut [u8]) {
+    let mask = ((1u32 << BITS) - 1) as u8;
+    let (places, _) = codes.as_chunks_mut::<8>();
+    let (groups, _) = row.as_chunks::<BITS>();
+    for (place, bytes) in places.iter_mut().zip(groups) {
+        let mut stream = [0u8; 8];
+        stream[..BITS].copy_from_slice(bytes);
+        let stream = u64::from_le_bytes(stream);
+        *place = std::array::from_fn(|i| (stream >> (i * BITS)) as u8 & mask);
+    }
 }
 
 /// Writes `scale * q + bias` for each code of a row. `scale(i)` gives the pair
@@ -48,50 +78,19 @@ pub(super) fn decode(
     scale: impl Fn(usize) -> (f32, f32),
     out: &mut [f32],
 ) {
+    let mut codes = [0u8; MAX_GROUP];
+    let codes = &mut codes[..group];
     let group_bytes = group / 8 * bits as usize;
-    for (i, (out, codes)) in out
+    for (i, (out, packed)) in out
         .chunks_exact_mut(group)
         .zip(row.chunks_exact(group_bytes))
         .enumerate()
     {
         let (scale, bias) = scale(i);
-        each_eight(codes, bits, out, |out, codes| {
-            for (out, code) in out.iter_mut().zip(codes) {
-                *out = scale * f32::from(code) + bias;
-            }
-        });
-    }
-}
-
-/// Calls `write` with each eight places of `out` and the codes for them.
-fn each_eight<T>(row: &[u8], bits: u32, out: &mut [T], write: impl Fn(&mut [T; 8], [u8; 8])) {
-    match bits {
-        2 => each_eight_of::<2, T>(row, out, write),
-        3 => each_eight_of::<3, T>(row, out, write),
-        4 => each_eight_of::<4, T>(row, out, write),
-        5 => each_eight_of::<5, T>(row, out, write),
-        6 => each_eight_of::<6, T>(row, out, write),
-        8 => each_eight_of::<8, T>(row, out, write),
-        _ => panic!("affine codes of {bits} bits do not exist"),
-    }
-}
-
-fn each_eight_of<const BITS: usize, T>(
-    row: &[u8],
-    out: &mut [T],
-    write: impl Fn(&mut [T; 8], [u8; 8]),
-) {
-    let (places, _) = out.as_chunks_mut::<8>();
-    let (groups, _) = row.as_chunks::<BITS>();
-    for (place, bytes) in places.iter_mut().zip(groups) {
-        let mut stream = [0u8; 8];
-        stream[..BITS].copy_from_slice(bytes);
-        let stream = u64::from_le_bytes(stream);
-        let mask = ((1u32 << BITS) - 1) as u8;
-        write(
-            place,
-            std::array::from_fn(|i| (stream >> (i * BITS)) as u8 & mask),
-        );
+        unpack_dense(packed, bits, codes);
+        for (out, &code) in out.iter_mut().zip(codes.iter()) {
+            *out = scale * f32::from(code) + bias;
+        }
     }
 }
 

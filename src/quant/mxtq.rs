@@ -57,8 +57,11 @@ pub(super) fn decode(row: &[u8], bits: u32, codebook: &[f32], norm: f32, out: &m
         3 => decode_small::<3>(row, codebook, norm, out),
         4 => decode_small::<4>(row, codebook, norm, out),
         _ => {
+            // An array of 256 needs no bounds check for a byte.
+            let mut table = [0.0f32; 256];
+            table[..codebook.len()].copy_from_slice(codebook);
             for (out, code) in out.iter_mut().zip(row) {
-                *out = codebook[usize::from(*code)] * norm;
+                *out = table[usize::from(*code)] * norm;
             }
         }
     }

@@ -4,6 +4,9 @@
 mod ci;
 mod demo;
 mod jang;
+mod oracle;
+mod probe;
+mod readme;
 mod synth;
 
 use std::path::PathBuf;
@@ -29,6 +32,13 @@ enum Task {
     DemoBundle(demo::BundleArgs),
     /// Measure the demo model's exact match through cairn
     DemoEval(demo::EvalArgs),
+    /// Compare logits and encoders with the reference programs
+    Oracle(oracle::Args),
+    /// Record the README's example by running it
+    ReadmeExample,
+    /// Measure opening and running one bundle, as JSON
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +47,9 @@ fn main() -> ExitCode {
         Task::SynthBundle(args) => synth::run(&args),
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
+        Task::Oracle(args) => oracle::run(&args),
+        Task::ReadmeExample => readme::record(),
+        Task::Probe(args) => probe::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,8 +63,8 @@ macro_rules! per_level {
                 match level {
                     // SAFETY: `Level::detect` saw the feature on this processor.
                     $crate::backend::cpu::level::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    // SAFETY: as above.
                     $crate::backend::cpu::level::Level::Avx512 => {
+                        // SAFETY: as above.
                         return unsafe { avx512($($arg),*) };
                     }
                     $crate::backend::cpu::level::Level::Baseline => {}

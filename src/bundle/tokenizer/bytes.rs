@@ -23,10 +23,10 @@ impl TokenBytes {
             ));
         }
         let mut seen = vec![false; size];
-        for id in parts.vocab.values() {
-            if std::mem::replace(&mut seen[*id as usize], true) {
-                return Err(format!("two of its tokens have id {id}"));
-            }
+        let twice = |id: &&u32| std::mem::replace(&mut seen[**id as usize], true);
+        // The smallest, as the order of the vocabulary is arbitrary.
+        if let Some(id) = parts.vocab.values().filter(twice).min() {
+            return Err(format!("two of its tokens have id {id}"));
         }
         let total: usize = parts.vocab.keys().map(String::len).sum();
         let mut bytes = Self {

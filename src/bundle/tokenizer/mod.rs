@@ -5,6 +5,7 @@
 
 mod bytes;
 mod parse;
+mod pattern;
 
 use tokenizers::models::bpe::BPE;
 use tokenizers::{

@@ -14,7 +14,7 @@ use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
 
-use super::Inner;
+use super::{Inner, pattern};
 use crate::bundle::error::{one_line, shown};
 use crate::bundle::json;
 
@@ -90,6 +90,12 @@ pub(super) fn tokenizer(json: &[u8]) -> Result<Parts, String> {
     };
     let Entries(mut vocab) = large(model.get("vocab").ok_or("its model has no vocab")?)?;
     let Pairs(merges) = large(model.get("merges").ok_or("its model has no merges")?)?;
+    // The crate panics on a merge that is longer than any token.
+    let longest = vocab.keys().map(String::len).max().unwrap_or(0);
+    if let Some((a, b)) = merges.iter().find(|(a, b)| a.len() + b.len() > longest) {
+        let (a, b) = (shown(a), shown(b));
+        return Err(format!("its merge of {a} and {b} is not a token"));
+    }
     let added: Vec<Added> = match top.get("added_tokens") {
         Some(json) if json != b"null" => large(json)?,
         _ => Vec::new(),
@@ -100,6 +106,11 @@ pub(super) fn tokenizer(json: &[u8]) -> Result<Parts, String> {
     {
         return Err(format!("its unk_token {} is not a token", shown(unk)));
     }
+    let mut patterns = Vec::new();
+    for key in ["normalizer", "pre_tokenizer"] {
+        patterns.extend(top.value(key)?);
+    }
+    pattern::check(&patterns)?;
     let decoder = Decoder::read(&top, settings.byte_fallback)?;
     Ok(Parts {
         normalizer: top.small("normalizer")?,

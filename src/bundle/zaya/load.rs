@@ -72,14 +72,13 @@ pub(in crate::bundle) fn leftovers(reader: &Reader<'_>, warnings: &mut Vec<Strin
         .into_iter()
         .filter(|name| !names::is_ignorable(name))
         .collect();
-    if let Some(first) = names.first() {
-        warnings.push(format!(
-            "{} tensors are unknown and ignored: {}{}",
-            names.len(),
-            shown(first),
-            if names.len() > 1 { ", …" } else { "" }
-        ));
-    }
+    let Some(first) = names.first().map(|name| shown(name)) else {
+        return;
+    };
+    warnings.push(match names.len() {
+        1 => format!("tensor {first} is unknown and ignored"),
+        n => format!("{n} tensors are unknown and ignored: {first}, …"),
+    });
 }
 
 /// Fused layers: by the configuration, which the names must not exceed.
@@ -284,6 +283,10 @@ impl Loader {
             let problem = format!("has {gate_rows} rows; expected as many for gate as for up");
             return Err(reader.wrong(gate, &problem));
         }
+        let vocab = reader.rows("model.embed_tokens")?;
+        if vocab == 0 {
+            return Err(reader.wrong("model.embed_tokens", "has no rows"));
+        }
         Ok(Config {
             hidden,
             layers: self.layers,
@@ -294,7 +297,7 @@ impl Loader {
             experts: classes - 1,
             expert_width,
             router_width: len(layout.moe(0, M::RouterNorm))?,
-            vocab: reader.rows("model.embed_tokens")?,
+            vocab,
             norm_eps: claims.norm_eps,
             rope_theta: claims.rope_theta,
             rotary_dims: claims.rotary_dims(config, head_dim)?,

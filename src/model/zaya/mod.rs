@@ -7,6 +7,9 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+
 use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Rows, SkipMode};
 use crate::bundle::zaya::{Config, Tensors};
 use crate::cache::SequenceState;
@@ -76,12 +79,30 @@ impl<B: Backend> Zaya<B> {
         rows: &Rows,
         states: &mut [&mut SequenceState<B>],
     ) -> Output<B> {
+        let go_on = || ControlFlow::<Infallible>::Continue(());
+        match self.forward_while(backend, ids, rows, states, go_on) {
+            ControlFlow::Continue(output) => output,
+            ControlFlow::Break(never) => match never {},
+        }
+    }
+
+    /// [`Zaya::forward`], asking before each layer whether to go on. After a
+    /// `Break` the states are part old, part new: the caller restores them.
+    pub fn forward_while<Stop>(
+        &self,
+        backend: &B,
+        ids: &B::Ids,
+        rows: &Rows,
+        states: &mut [&mut SequenceState<B>],
+        mut go_on: impl FnMut() -> ControlFlow<Stop>,
+    ) -> ControlFlow<Stop, Output<B>> {
         let embedded = backend.embed(&self.weights.embed, ids);
         let mut residual = backend.merge(None, &embedded, &self.weights.input);
         let mut router_state = None;
         let mut routes = Vec::with_capacity(self.weights.layers.len());
         let eps = self.config.norm_eps;
         for (index, layer) in self.weights.layers.iter().enumerate() {
+            go_on()?;
             let x = backend.rms_norm(&residual, &layer.input_norm, eps);
             let attended = self.attention(backend, layer, &x, rows, states, index);
             residual = backend.merge(Some(&residual), &attended, &layer.after_attention);
@@ -92,10 +113,8 @@ impl<B: Backend> Zaya<B> {
             router_state = Some(state);
             routes.push(chosen);
         }
-        Output {
-            hidden: backend.rms_norm(&residual, &self.weights.final_norm, eps),
-            routes,
-        }
+        let hidden = backend.rms_norm(&residual, &self.weights.final_norm, eps);
+        ControlFlow::Continue(Output { hidden, routes })
     }
 
     fn attention(

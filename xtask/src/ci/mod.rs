@@ -36,6 +36,7 @@ const JOBS: &[Job] = &[
     job("fmt", cargo::fmt),
     job("licences", licences::check),
     job("clippy", cargo::clippy),
+    job("policy", cargo::policy),
     job("doc", cargo::doc),
     job("test", cargo::test),
 ];

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::jang::{self, Profile};
-pub use eval::{EvalArgs, run as eval};
+pub use eval::{EvalArgs, measure, run as eval};
 
 #[derive(clap::Args)]
 pub struct BundleArgs {
@@ -36,12 +36,14 @@ const COPIED: &[&str] = &[
 const WEIGHTS: &str = "model-00001-of-00001.safetensors";
 
 pub fn bundle(args: &BundleArgs) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(demo_folder);
+    write(args.profile, &out)
+}
+
+/// Writes the demo model's bundle into the folder `out`.
+pub fn write(profile: Profile, out: &Path) -> Result<()> {
     let source = crate::shared()?.join("demo-model");
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| crate::root().join("models/demo"));
-    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     for name in COPIED {
         let from = source.join(name);
         let text = std::fs::read(&from).with_context(|| from.display().to_string())?;
@@ -52,17 +54,17 @@ pub fn bundle(args: &BundleArgs) -> Result<()> {
     let text = std::fs::read(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     let read: Value = serde_json::from_slice(&text).context("the checkpoint's config.json")?;
     let mut config = legacy_config(&read)?;
-    args.profile.extend_config(&mut config);
+    profile.extend_config(&mut config);
     jang::write_json(&out.join("config.json"), &Value::Object(config))?;
 
     let layers = number(&read, "num_hidden_layers")?;
-    let tensors = encode::encode(&source.join("model.safetensors"), layers, args.profile)?;
+    let tensors = encode::encode(&source.join("model.safetensors"), layers, profile)?;
     let size = tensors.write(&out.join(WEIGHTS))?;
     let map: Map<String, Value> = tensors
         .names()
         .map(|name| (name.to_owned(), json!(WEIGHTS)))
         .collect();
-    let metadata = json!({"format": args.profile.index_format(), "total_size": size});
+    let metadata = json!({"format": profile.index_format(), "total_size": size});
     let index = json!({"metadata": metadata, "weight_map": map});
     jang::write_json(&out.join("model.safetensors.index.json"), &index)?;
 
@@ -71,17 +73,17 @@ pub fn bundle(args: &BundleArgs) -> Result<()> {
         .iter()
         .map(|(name, width, _)| (name.clone(), *width))
         .collect();
-    let mut jang_config = args.profile.jang_config("cairn-demo", "cairn", &widths);
+    let mut jang_config = profile.jang_config("cairn-demo", "cairn", &widths);
     jang_config["cairn"] = serde_json::to_value(persona())?;
     jang::write_json(&out.join("jang_config.json"), &jang_config)?;
     let used: BTreeSet<(usize, u32)> = tensors.mxtq.iter().map(|m| (m.1, m.2)).collect();
     if !used.is_empty() {
-        jang::write_sidecar(&out, &used)?;
+        jang::write_sidecar(out, &used)?;
     }
     println!(
         "{}: {}, {size} bytes of weights",
         out.display(),
-        args.profile.name()
+        profile.name()
     );
     Ok(())
 }
@@ -159,6 +161,6 @@ fn cases() -> Result<PathBuf> {
 }
 
 /// Where the demo model's bundle is.
-fn demo_folder() -> PathBuf {
-    crate::root().join(Path::new("models/demo"))
+pub fn demo_folder() -> PathBuf {
+    crate::root().join("models/demo")
 }

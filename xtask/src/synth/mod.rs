@@ -10,7 +10,7 @@ mod shards;
 mod tensors;
 mod tokenizer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -39,18 +39,22 @@ pub enum Preset {
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    write(args.preset, args.format, &args.out, args.seed)
+}
+
+/// Writes a bundle into the empty or missing folder `out`.
+pub fn write(preset: Preset, profile: Profile, out: &Path, seed: u64) -> Result<()> {
     let start = Instant::now();
-    let geometry = Geometry::of(args.preset);
-    let out = &args.out;
+    let geometry = Geometry::of(preset);
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let mut entries = std::fs::read_dir(out).with_context(|| out.display().to_string())?;
     if entries.next().is_some() {
         bail!("{}: not empty; name a new folder", out.display());
     }
-    let tensors = tensors::inventory(&geometry, args.format);
-    let shards = shards::write(out, &tensors, geometry.shard_bytes, args.seed)?;
-    metadata::write(out, &geometry, args.format, &tensors, &shards)?;
-    tokenizer::write(out, &geometry, args.seed)?;
+    let tensors = tensors::inventory(&geometry, profile);
+    let shards = shards::write(out, &tensors, geometry.shard_bytes, seed)?;
+    metadata::write(out, &geometry, profile, &tensors, &shards)?;
+    tokenizer::write(out, &geometry, seed)?;
     println!(
         "{}: {} tensors, {:.2} GB in {} shards, {} tokens; {:.1} s",
         out.display(),
@@ -61,4 +65,39 @@ pub fn run(args: &Args) -> Result<()> {
         start.elapsed().as_secs_f64(),
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn::bundle::Bundle;
+
+    #[test]
+    fn every_tiny_bundle_opens() {
+        for profile in Profile::value_variants() {
+            let folder = tempfile::tempdir().unwrap();
+            write(Preset::Tiny, *profile, folder.path(), 7).unwrap();
+            let bundle = Bundle::open(folder.path()).unwrap();
+            assert_eq!(bundle.warnings, Vec::<String>::new(), "{profile:?}");
+            assert!(bundle.stop_ids.contains(&106));
+            assert!(bundle.tools);
+            let text = "fn main() {}\n\n  ünï <think>";
+            let ids = bundle.tokenizer.encode(text);
+            let bytes = ids
+                .iter()
+                .flat_map(|id| bundle.tokenizer.token_bytes(*id).unwrap());
+            assert_eq!(String::from_utf8(bytes.copied().collect()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_every_byte() {
+        let shard = |seed| {
+            let folder = tempfile::tempdir().unwrap();
+            write(Preset::Tiny, Profile::JangtqK, folder.path(), seed).unwrap();
+            std::fs::read(folder.path().join("model-00001-of-00003.safetensors")).unwrap()
+        };
+        assert!(shard(1) == shard(1));
+        assert!(shard(1) != shard(2));
+    }
 }

@@ -1,6 +1,11 @@
 //! Values on which an independent implementation, transformers 5.23 (zero skip
 //! mode) and jang 2.5.50 (scaled input) agreed to about 1e-5.
 
+#![allow(
+    clippy::excessive_precision,
+    reason = "the digits are those that the reference gave"
+)]
+
 use super::super::{Zaya, rows_of};
 use super::synthetic::{GOLDEN, tensors, values};
 use crate::backend::cpu::{CcaState, CpuBackend};

@@ -1,0 +1,44 @@
+//! The README says what `--help` says.
+
+use std::collections::HashSet;
+
+fn help() -> String {
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_cairn"));
+    let output = command.arg("--help").output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn exit_codes_are_those_of_help() {
+    let help = help();
+    let (_, table) = help.split_once("Exit codes:\n").unwrap();
+    let readme = include_str!("../README.md");
+    let rows: Vec<String> = table
+        .lines()
+        .filter_map(|line| line.trim().split_once("  "))
+        .map(|(code, meaning)| format!("| {code} | {meaning} |"))
+        .collect();
+    assert_eq!(rows.len(), 7, "{table}");
+    assert!(readme.contains(&rows.join("\n")), "{}", rows.join("\n"));
+}
+
+#[test]
+fn every_flag_it_names_exists() {
+    let help = help();
+    let known: HashSet<&str> = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"))
+        .collect();
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("| flag | |").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    let named: Vec<&str> = table
+        .split(['`', ' '])
+        .filter(|word| word.starts_with("--"))
+        .map(|word| word.trim_end_matches(','))
+        .collect();
+    assert!(named.len() >= 10, "{named:?}");
+    for flag in named {
+        assert!(known.contains(flag), "{flag} is not in --help");
+    }
+}

@@ -1,0 +1,186 @@
+//! Opens a bundle and runs it in a process of its own, so that time and memory
+//! are that bundle's alone. Hidden behind `cargo xtask probe`; the long checks
+//! start it and read its one line of JSON.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use cairn::backend::SampleSpec;
+use cairn::bundle::Bundle;
+use cairn::model::{LoadOptions, StepRow};
+use serde::{Deserialize, Serialize};
+
+#[derive(clap::Args)]
+pub struct Args {
+    model: PathBuf,
+    /// Tokens in the cache at the end, prompt and generated ones together
+    #[arg(long)]
+    context: usize,
+    /// Tokens of those to generate
+    #[arg(long)]
+    generate: usize,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Report {
+    /// Opening the bundle when its files are in the page cache.
+    pub open_seconds: f64,
+    pub prefill_seconds: f64,
+    pub generate_seconds: f64,
+    /// Most memory at any time that is not a mapped file's; 0 where the system
+    /// does not say.
+    pub peak_bytes: u64,
+    /// Every log-probability was finite.
+    pub finite: bool,
+    /// Mean over the layers of the share of the generated tokens that went to
+    /// the layer's most chosen expert.
+    pub busiest_expert: f64,
+    /// Different experts chosen, mean over the layers.
+    pub experts_used: f64,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let report = measure(args)?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+fn measure(args: &Args) -> Result<Report> {
+    let Some(prompt) = args.context.checked_sub(args.generate).filter(|n| *n > 0) else {
+        bail!("--context must be larger than --generate");
+    };
+    warm(&args.model)?;
+    let memory = MemoryWatch::start();
+    let start = Instant::now();
+    let bundle = Bundle::open(&args.model)?;
+    let open_seconds = start.elapsed().as_secs_f64();
+
+    let engine = cairn::model::load(&bundle, &LoadOptions::default())?;
+    let vocab = engine.info().vocab;
+    // Ordinary tokens, spread over the vocabulary.
+    let ids: Vec<u32> = (0..prompt)
+        .map(|i| (1000 + i * 7919) % vocab)
+        .map(|id| id as u32)
+        .collect();
+    let mut cache = engine.new_cache();
+    let start = Instant::now();
+    let outcome = engine.prefill(&mut cache, &ids[..prompt - 1], &mut |_, _| {
+        ControlFlow::Continue(())
+    });
+    if outcome?.is_break() {
+        bail!("prefill stopped by itself");
+    }
+    let prefill_seconds = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let mut token = ids[prompt - 1];
+    let (mut routes, mut finite) = (Vec::new(), true);
+    for _ in 0..args.generate {
+        let spec = SampleSpec::default();
+        let mut steps = engine.step(&mut [StepRow {
+            cache: &mut cache,
+            token,
+            spec,
+        }])?;
+        let step = steps.pop().context("a step gave nothing")?;
+        finite &= step.stats.logprob.is_finite() && step.stats.entropy.is_finite();
+        token = step.stats.id;
+        routes.push(step.routes);
+    }
+    let (busiest_expert, experts_used) = spread(&routes, engine.info().experts);
+    Ok(Report {
+        open_seconds,
+        prefill_seconds,
+        generate_seconds: start.elapsed().as_secs_f64(),
+        peak_bytes: memory.stop(),
+        finite,
+        busiest_expert,
+        experts_used,
+    })
+}
+
+/// Reads every file once, so that opening finds them in the page cache.
+fn warm(folder: &Path) -> Result<()> {
+    let place = || folder.display().to_string();
+    for entry in std::fs::read_dir(folder).with_context(place)? {
+        let path = entry.with_context(place)?.path();
+        let mut file = std::fs::File::open(&path).with_context(|| path.display().to_string())?;
+        std::io::copy(&mut file, &mut std::io::sink())?;
+    }
+    Ok(())
+}
+
+/// Share of the most chosen expert and number of chosen experts, each the mean
+/// over the layers. `routes` holds one choice per layer for each token.
+fn spread(routes: &[Vec<u16>], experts: usize) -> (f64, f64) {
+    let layers = routes.first().map_or(0, Vec::len);
+    let (mut busiest, mut used) = (0.0, 0.0);
+    for layer in 0..layers {
+        let mut counts = vec![0usize; experts + 1];
+        for route in routes {
+            counts[usize::from(route[layer]).min(experts)] += 1;
+        }
+        let most = counts.iter().max().copied().unwrap_or(0);
+        busiest += most as f64 / routes.len() as f64;
+        used += counts.iter().filter(|count| **count > 0).count() as f64;
+    }
+    let layers = layers.max(1) as f64;
+    (busiest / layers, used / layers)
+}
+
+/// Watches the process's anonymous memory from a thread of its own.
+struct MemoryWatch {
+    peak: Arc<AtomicU64>,
+    done: Arc<AtomicBool>,
+}
+
+impl MemoryWatch {
+    fn start() -> Self {
+        let (peak, done) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let watch = Self {
+            peak: Arc::clone(&peak),
+            done: Arc::clone(&done),
+        };
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                peak.fetch_max(anonymous_bytes(), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        watch
+    }
+
+    fn stop(self) -> u64 {
+        self.done.store(true, Ordering::Relaxed);
+        self.peak.load(Ordering::Relaxed).max(anonymous_bytes())
+    }
+}
+
+/// Resident memory that no file backs, as Linux counts it.
+fn anonymous_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn spread_counts_by_layer() {
+        let routes = [vec![0, 3], vec![0, 1], vec![0, 3], vec![0, 2]];
+        assert_eq!(spread(&routes, 4), (0.75, 2.0));
+        assert_eq!(spread(&[], 4), (0.0, 0.0));
+    }
+}
