@@ -49,9 +49,11 @@ fn objects(output: &Output) -> Vec<Value> {
     objects
 }
 
+type Is = fn(&Value) -> bool;
+
 fn check(object: &Value) {
     assert_eq!(object["v"], 1, "{object}");
-    let has = |fields: &[(&str, fn(&Value) -> bool)]| {
+    let has = |fields: &[(&str, Is)]| {
         for (name, is) in fields {
             assert!(is(&object[name]), "{name} in {object}");
         }
@@ -173,6 +175,21 @@ fn a_refused_write_is_seen_by_the_model_and_ends_with_5() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let written = std::fs::read_to_string(dir.path().join("hello.txt")).unwrap();
     assert_eq!(written.trim_end(), "hello world");
+}
+
+#[test]
+fn a_path_out_of_the_workspace_ends_with_5() {
+    let dir = workspace();
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+    for prompt in ["read /etc/passwd", "read link"] {
+        let output = run(dir.path(), &["--output", "jsonl", "--prompt", prompt]);
+        assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+        let objects = objects(&output);
+        let result = of_type(&objects, "tool_result")[0];
+        let said = result["output"].as_str().unwrap();
+        assert!(said.ends_with(": outside the workspace"), "{said}");
+        assert_eq!(done(&objects)["reason"], "refused");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::effect::Effect;
 use super::entry::{Kind, ToolResult, Verdict};
 use super::event::{Approval, Done, Event, Front, Question};
@@ -18,7 +20,7 @@ use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::chat::{Renderer, Role, Thinking, ToolCall};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
-use crate::sandbox::{Decision, Policy};
+use crate::sandbox::{Decision, FileError, Policy};
 use crate::tools::{self, Call, Toolbox};
 
 /// A conversation with a model that can use tools.
@@ -275,12 +277,13 @@ impl Agent {
         self.announce(&call.id, front);
         self.record(Kind::ToolStarted { call: call.clone() }, front);
         let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let refused = leaves_workspace(&call, &outcome);
         let kind = Kind::ToolResult(ToolResult {
             call_id: call.id,
             ok: outcome.ok,
             output: outcome.output,
             truncated: outcome.truncated,
-            refused: false,
+            refused,
         });
         self.tell(&kind, front);
         self.record(kind, front);
@@ -376,4 +379,13 @@ fn request(call: &ToolCall) -> Call {
         name: call.name.clone(),
         arguments: call.arguments.clone(),
     }
+}
+
+/// Whether the workspace refused the call's path. Links are resolved while the
+/// tool runs, so the result is what tells.
+fn leaves_workspace(call: &ToolCall, outcome: &tools::Outcome) -> bool {
+    let path = call.arguments.get("path").and_then(Value::as_str);
+    path.is_some_and(|path| {
+        !outcome.ok && outcome.output == format!("error: {path}: {}", FileError::Outside)
+    })
 }

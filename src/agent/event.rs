@@ -77,7 +77,7 @@ pub struct Question {
     pub id: String,
     pub name: String,
     pub effect: tools::Effect,
-    /// What the call would do, as lines for a terminal (not yet sanitised).
+    /// What the call would do, as lines that are safe for a terminal.
     pub preview: String,
 }
 

@@ -56,8 +56,7 @@ pub fn call_line(name: &str, arguments: &Map<String, Value>) -> String {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            let shown = format!("{}={}", one_line(key, ARGUMENT), one_line(&value, ARGUMENT));
-            shown
+            format!("{}={}", one_line(key, ARGUMENT), one_line(&value, ARGUMENT))
         })
         .collect();
     format!("{}({})", one_line(name, ARGUMENT), arguments.join(", "))
@@ -130,17 +129,17 @@ impl Progress {
             return None;
         }
         self.shown = Some(now);
-        let what = match phase {
-            Phase::Load => "loading",
-            Phase::Prefill => "reading the prompt",
+        let (what, unit) = match phase {
+            Phase::Load => ("loading", "bytes"),
+            Phase::Prefill => ("reading the prompt", "tokens"),
         };
         Some(match style {
-            Style::Plain => format!("{what}: {} tokens\n", thousands(total)),
+            Style::Plain => format!("{what}: {} {unit}\n", thousands(total)),
             Style::Ansi => {
                 let filled = done * 20 / total.max(1);
                 let rate = done as f64 / now.duration_since(started).as_secs_f64().max(1e-3);
                 format!(
-                    "\r\x1b[2K{what} [{}{}] {} of {} ({rate:.0}/s)",
+                    "\r\x1b[2K{what} [{}{}] {} of {} {unit} ({rate:.0}/s)",
                     "#".repeat(filled),
                     ".".repeat(20 - filled),
                     thousands(done),

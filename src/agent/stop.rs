@@ -20,27 +20,33 @@ struct State {
 pub enum Stopped {
     /// A turn was running and is now told to stop.
     Turn,
-    /// There was none; the next one will stop where it starts.
-    Early,
+    /// There was none.
+    Idle,
     /// It had been asked for before.
     Again,
 }
 
 impl Stop {
-    pub fn request(&self) -> Stopped {
-        let mut state = self.lock();
-        match &state.turn {
+    /// Stops the turn that is running; without one, nothing happens.
+    pub fn stop_turn(&self) -> Stopped {
+        match &self.lock().turn {
+            None => Stopped::Idle,
             Some(cancel) if cancel.is_cancelled() => Stopped::Again,
             Some(cancel) => {
                 cancel.cancel();
                 Stopped::Turn
             }
-            None if state.early => Stopped::Again,
-            None => {
-                state.early = true;
-                Stopped::Early
-            }
         }
+    }
+
+    /// Stops the turn that is running; without one, the next stops where it
+    /// starts.
+    pub fn stop_run(&self) -> Stopped {
+        let stopped = self.stop_turn();
+        if stopped == Stopped::Idle && std::mem::replace(&mut self.lock().early, true) {
+            return Stopped::Again;
+        }
+        stopped
     }
 
     /// Whether a stop was asked for that no turn has seen yet.
@@ -74,18 +80,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_reaches_the_turn_that_runs_or_the_next_one() {
+    fn a_stop_reaches_the_turn_that_runs() {
         let stop = Stop::default();
+        assert_eq!(stop.stop_turn(), Stopped::Idle);
         let turn = stop.begin();
-        assert_eq!(stop.request(), Stopped::Turn);
+        assert!(!turn.is_cancelled());
+        assert_eq!(stop.stop_turn(), Stopped::Turn);
         assert!(turn.is_cancelled());
-        assert_eq!(stop.request(), Stopped::Again);
+        assert_eq!(stop.stop_run(), Stopped::Again);
         stop.finish();
         assert!(!stop.begin().is_cancelled());
-        stop.finish();
-        assert_eq!(stop.request(), Stopped::Early);
+    }
+
+    #[test]
+    fn a_run_can_be_stopped_before_its_turn() {
+        let stop = Stop::default();
+        assert_eq!(stop.stop_run(), Stopped::Idle);
         assert!(stop.is_waiting());
-        assert_eq!(stop.request(), Stopped::Again);
+        assert_eq!(stop.stop_run(), Stopped::Again);
         assert!(stop.begin().is_cancelled());
         assert!(!stop.is_waiting());
     }

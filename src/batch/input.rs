@@ -178,7 +178,7 @@ mod tests {
         assert_eq!((piped.text.as_str(), notices.len()), ("late", 1));
 
         let (read, _write) = rustix::pipe::pipe().unwrap();
-        other.request();
+        other.stop_run();
         let stopped = read_all(File::from(read), &stop, &mut |_| ()).unwrap_err();
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
     }

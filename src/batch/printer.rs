@@ -154,7 +154,7 @@ impl Printer {
                 self.err(&format!("cairn: stdout: {error}\n"));
             }
             self.broken = Some(error);
-            self.stop.request();
+            self.stop.stop_run();
         }
     }
 

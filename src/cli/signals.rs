@@ -1,16 +1,25 @@
 //! Ctrl-C and its relatives: the first one stops the turn, so that tools are
 //! killed and the record is closed; the next one ends the program at once.
 
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::agent::{Exit, Stop, Stopped};
 
+/// Time a turn has to kill its tools when the program is told to end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 /// What a stop means to a front end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// The program is the run: it ends with it.
+    /// The program is one run: it ends with it, and with its `done`.
     Run,
+    /// Turns come from a script; between them there is nothing to close.
+    Script,
     /// Ctrl-C ends a turn, not the program.
     Conversation,
 }
@@ -22,17 +31,36 @@ pub enum Manner {
 pub fn install(stop: Stop, manner: Manner) -> Result<(), String> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| format!("signal handlers: {e}"))?;
+    // A line editor may have changed the terminal when a signal comes.
+    let terminal = tcgetattr(io::stdin()).ok();
+    let interactive = io::stdin().is_terminal();
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let ends = signal != SIGINT || manner == Manner::Run;
-            match (stop.request(), ends) {
-                // The turn's end is the program's end.
-                (Stopped::Turn | Stopped::Early, true) if manner == Manner::Run => {}
-                (Stopped::Turn, false) => {}
-                (Stopped::Again, false) => {}
-                _ => std::process::exit(i32::from(Exit::Interrupted.code())),
+            let stopped = match manner {
+                Manner::Run => stop.stop_run(),
+                Manner::Script | Manner::Conversation => stop.stop_turn(),
+            };
+            match (manner, stopped) {
+                (Manner::Run, Stopped::Turn | Stopped::Idle) => {}
+                (Manner::Script, Stopped::Turn) => {}
+                (Manner::Conversation, Stopped::Turn) if signal == SIGINT => {}
+                // Pressed a moment after the turn had ended.
+                (Manner::Conversation, _) if signal == SIGINT && interactive => {}
+                (_, Stopped::Turn) => {
+                    std::thread::sleep(LAST_WORDS);
+                    leave(terminal.as_ref());
+                }
+                _ => leave(terminal.as_ref()),
             }
         }
     });
     Ok(())
+}
+
+fn leave(terminal: Option<&Termios>) -> ! {
+    if let Some(state) = terminal {
+        // The terminal may be what went away.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, state);
+    }
+    std::process::exit(i32::from(Exit::Interrupted.code()))
 }

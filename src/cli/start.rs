@@ -11,7 +11,7 @@ use crate::repl::{self, Input};
 
 /// `--prompt`: turns of one conversation, then the end.
 pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
-    batch_run(run, |printer, stop| {
+    batch_run(run, Manner::Run, |printer, stop| {
         let prompts = gather(prompts, printer, stop)?;
         let mut agent = setup::agent(run, stop)?;
         for notice in agent.notices() {
@@ -23,7 +23,7 @@ pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
 
 /// `repl --output jsonl`: a conversation by script.
 pub fn lines(run: &RunArgs) -> Exit {
-    batch_run(run, |printer, stop| {
+    batch_run(run, Manner::Script, |printer, stop| {
         let mut agent = setup::agent(run, stop)?;
         for notice in agent.notices() {
             printer.note(&notice);
@@ -36,13 +36,14 @@ pub fn lines(run: &RunArgs) -> Exit {
 /// The line-based REPL.
 pub fn repl(run: &RunArgs) -> Exit {
     let stop = Stop::default();
-    if let Err(message) = signals::install(stop.clone(), Manner::Conversation) {
-        return super::fail(Exit::Internal, &message);
-    }
     let agent = match setup::agent(run, &stop) {
         Ok(agent) => agent,
         Err(failure) => return super::fail(failure.exit(), &failure.message),
     };
+    // Until here, a signal simply ends the program.
+    if let Err(message) = signals::install(stop.clone(), Manner::Conversation) {
+        return super::fail(Exit::Internal, &message);
+    }
     let input = match io::stdin().is_terminal() && io::stdout().is_terminal() {
         true => match Input::editor(repl::history_file()) {
             Ok(input) => input,
@@ -71,11 +72,12 @@ fn format(output: Output) -> Format {
 /// A printer and signal handlers around `work`; a failure ends with `done`, too.
 fn batch_run(
     run: &RunArgs,
+    manner: Manner,
     work: impl FnOnce(&mut Printer, &Stop) -> Result<Exit, Failure>,
 ) -> Exit {
     let stop = Stop::default();
     let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
-    let installed = signals::install(stop.clone(), Manner::Run)
+    let installed = signals::install(stop.clone(), manner)
         .map_err(|message| Failure::new(Reason::Failed, message));
     match installed.and_then(|()| work(&mut printer, &stop)) {
         Ok(exit) => exit,

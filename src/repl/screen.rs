@@ -29,7 +29,8 @@ pub struct Screen {
     pub fold: Fold,
     /// Reasoning of the last turn, for unfolding.
     reasoning: String,
-    reasoning_tokens: usize,
+    /// Pieces of the reasoning that is being printed; a token each.
+    pieces: usize,
     part: Part,
     at_line_start: bool,
     progress: Progress,
@@ -42,7 +43,7 @@ impl Screen {
             err: Style::of(&io::stderr()),
             fold: Fold::Shown,
             reasoning: String::new(),
-            reasoning_tokens: 0,
+            pieces: 0,
             part: Part::None,
             at_line_start: true,
             progress: Progress::default(),
@@ -83,11 +84,7 @@ impl Screen {
         let gone = self.progress.finish(self.err);
         self.status(gone);
         match event {
-            Event::TurnStarted => {
-                self.reasoning.clear();
-                self.reasoning_tokens = 0;
-            }
-            Event::Token(_) if self.part != Part::Answer => self.reasoning_tokens += 1,
+            Event::TurnStarted => self.reasoning.clear(),
             Event::Reasoning { text } => self.thought(text),
             Event::Text { text } => {
                 self.enter(Part::Answer);
@@ -126,6 +123,7 @@ impl Screen {
     fn thought(&mut self, text: &str) {
         self.enter(Part::Reasoning);
         self.reasoning.push_str(text);
+        self.pieces += 1;
         if self.fold == Fold::Shown {
             let shown = self.out.dim(&sanitize::for_terminal(text));
             self.write(&shown);
@@ -139,9 +137,10 @@ impl Screen {
             return;
         }
         if self.part == Part::Reasoning && self.fold == Fold::Folded {
-            let tokens = thousands(self.reasoning_tokens);
-            self.dim(&format!("(thought for {tokens} tokens; /think prints it)"));
+            let pieces = thousands(self.pieces);
+            self.dim(&format!("(thought for {pieces} tokens; /think prints it)"));
         }
+        self.pieces = 0;
         self.part = part;
         self.end_line();
     }
