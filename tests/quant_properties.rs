@@ -102,7 +102,7 @@ proptest! {
     fn mxtq_error_shrinks_with_bits(
         seed in any::<u64>(),
         cols in select(&[1024usize, 1536, 2048][..]),
-        (bits, limit) in select(&[(1, 0.68f32), (2, 0.42), (3, 0.24), (4, 0.13), (8, 0.05)][..]),
+        (bits, limit) in select(&[(1, 0.75f32), (2, 0.5), (3, 0.3), (4, 0.2), (8, 0.1)][..]),
     ) {
         let weights = gaussian(seed, cols);
         let matrix = encode_mxtq(&weights, 1, cols, bits, 42).into_matrix();

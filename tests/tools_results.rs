@@ -96,7 +96,7 @@ fn list_dir() {
     bench.put(".git/config", "");
     bench.put("two\nlines", "");
     std::os::unix::fs::symlink("src", bench.path().join("link")).unwrap();
-    assert_eq!(bench.list("."), ".env\nlink/\nnotes.txt\nsrc/\ntwo␊lines");
+    assert_eq!(bench.list("."), ".env\nnotes.txt\ntwo␊lines\nlink/\nsrc/");
     assert_eq!(bench.list("./src/"), "main.rs");
     assert_eq!(bench.list("src/../src"), "main.rs");
     let root = bench.path().to_str().unwrap().to_string();

@@ -24,7 +24,7 @@ pub struct Workspace {
 }
 
 /// A name in a folder; `folder` says that it can be listed in turn.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
     pub folder: bool,
@@ -133,7 +133,8 @@ impl Workspace {
         })
     }
 
-    /// Names in a folder in the order of their bytes. A link to a folder counts
+    /// Files, then folders, each by name: what is asked about a folder is mostly
+    /// its files. A link to a folder counts
     /// as one if it stays inside. At most `limit` entries are read.
     pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Entry>, FileError> {
         let dir = self.open_dir(&self.relative(path)?)?;
@@ -151,7 +152,7 @@ impl Workspace {
                 folder,
             });
         }
-        entries.sort();
+        entries.sort_by(|a, b| (a.folder, &a.name).cmp(&(b.folder, &b.name)));
         Ok(entries)
     }
 

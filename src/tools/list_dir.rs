@@ -1,4 +1,5 @@
-//! `list_dir`: one name per line, folders with a slash at the end.
+//! `list_dir`: one name per line, files before folders, folders with a slash at
+//! the end.
 
 use super::toolbox::{Answer, Context, bounded};
 use crate::sandbox::text::bound;
