@@ -278,7 +278,7 @@ fn write_file() {
     let bench = Bench::new();
     assert_eq!(
         bench.write("hello.txt", "héllo"),
-        "wrote 6 bytes to hello.txt"
+        "wrote 7 bytes to hello.txt"
     );
     assert_eq!(bench.text("hello.txt"), "héllo\n");
     assert_eq!(

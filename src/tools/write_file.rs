@@ -13,10 +13,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         .workspace
         .write(path, content.as_bytes())
         .map_err(|error| format!("{path}: {error}"))?;
-    success(format!(
-        "wrote {} bytes to {path}",
-        context.text("content").len()
-    ))
+    success(format!("wrote {} bytes to {path}", content.len()))
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, String> {
