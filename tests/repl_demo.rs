@@ -129,6 +129,9 @@ fn a_session_on_a_terminal() {
 
     terminal.say("create b.txt with \"x y\"");
     terminal.wait("allow? ");
+    terminal.say("yy");
+    terminal.wait("y or n?");
+    terminal.wait("allow? ");
     terminal.say("");
     terminal.wait("denied by the user");
     terminal.wait("cairn> ");
@@ -290,5 +293,26 @@ fn a_terminated_repl_leaves_the_terminal_as_it_was() {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(terminal.child.wait().unwrap().exit_code(), 130);
+    // The editor's mode for pastes goes, and what comes next has a line of its own.
+    terminal.wait("\x1b[?2004l\r\n");
     assert!(local().contains(rustix::termios::LocalModes::ICANON));
+}
+
+#[test]
+fn a_question_is_stopped_by_an_interrupt_on_a_plain_terminal_too() {
+    let dir = workspace();
+    let state = tempfile::tempdir().unwrap();
+    // Without an editor, Ctrl-C comes as a signal while the question waits.
+    let mut terminal = Terminal::start(dir.path(), state.path(), &[("TERM", "dumb")]);
+    terminal.say("create c.txt with \"x y\"");
+    terminal.wait("allow? ");
+    terminal.press("\x03");
+    terminal.wait("^C");
+    std::thread::sleep(Duration::from_millis(200));
+    terminal.say("y");
+    terminal.wait("not run: the turn ended before this call");
+    terminal.wait("(stopped)");
+    assert!(!dir.path().join("c.txt").exists());
+    terminal.wait("cairn> ");
+    assert_eq!(terminal.leave(), 0);
 }

@@ -195,7 +195,6 @@ impl Agent {
             // Without the white space that was not shown either.
             text: self.session.machine().answer().trim_end().to_owned(),
             session: self.session.id().to_owned(),
-            seed: Some(self.model.sampling.seed),
         };
         front.event(&Event::Done(done.clone()));
         done
@@ -237,13 +236,19 @@ impl Agent {
                         }
                     }
                 }
-                Effect::Ask { call, effect } => self.ask(call, effect, front),
+                Effect::Ask { call, effect } => self.ask(call, effect, cancel, front),
                 Effect::RunTool { call } => self.run_tool(call, cancel, front),
             }
         }
     }
 
-    fn ask(&mut self, call: ToolCall, effect: tools::Effect, front: &mut dyn Front) {
+    fn ask(
+        &mut self,
+        call: ToolCall,
+        effect: tools::Effect,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) {
         self.announce(&call.id, front);
         let request = request(&call);
         let approval = match self.toolbox.decide(&self.policy, &request) {
@@ -257,6 +262,11 @@ impl Agent {
             }),
         };
         let verdict = match approval {
+            // Whatever was answered after the turn was stopped answers nothing.
+            _ if cancel.is_cancelled() => {
+                self.record(Kind::Interrupted, front);
+                return;
+            }
             Approval::Yes => Verdict::Allowed,
             Approval::No => Verdict::Denied,
             Approval::Stop => {
@@ -347,9 +357,15 @@ impl Agent {
     fn explain(&self, reason: Reason) -> String {
         let limits = &self.rules.limits;
         match reason {
+            Reason::MaxTokens if self.session.machine().generated() < limits.turn_tokens => {
+                format!(
+                    "the limit of {} tokens in one answer was reached",
+                    limits.reply_tokens
+                )
+            }
             Reason::MaxTokens => format!(
                 "the limit of {} tokens was reached (--max-tokens)",
-                limits.reply_tokens.min(limits.turn_tokens)
+                limits.turn_tokens
             ),
             Reason::Steps => format!(
                 "the limit of {} steps in one turn was reached (--max-steps)",

@@ -67,8 +67,6 @@ pub struct Done {
     pub text: String,
     /// Id of the session; empty when there was none.
     pub session: String,
-    /// The seed that was used; `None` when nothing could be sampled.
-    pub seed: Option<u64>,
 }
 
 /// A call that needs a yes.

@@ -138,6 +138,11 @@ impl Machine {
         &self.turn.answer
     }
 
+    /// Tokens that the model has written in this turn.
+    pub fn generated(&self) -> usize {
+        self.turn.generated
+    }
+
     /// Calls made in this session: the next one gets this number plus one.
     pub fn calls(&self) -> usize {
         self.calls

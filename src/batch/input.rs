@@ -42,12 +42,13 @@ pub fn is_piped(stdin: &impl AsFd) -> bool {
 }
 
 /// Everything on `source`, up to the limit. Reads on a thread of its own, so
-/// that a silent pipe can be spoken of (`notice`) and given up (`stop`).
+/// that silence can be spoken of (`notice` of `waiting_for`) and given up (`stop`).
 ///
 /// # Errors
 /// When reading fails; `Interrupted` when stopped.
 pub fn read_all(
     source: impl Read + Send + 'static,
+    waiting_for: &str,
     stop: &Stop,
     notice: &mut dyn FnMut(&str),
 ) -> io::Result<Piped> {
@@ -72,7 +73,7 @@ pub fn read_all(
         }
         if !told && bytes.is_empty() && started.elapsed() >= PATIENCE {
             told = true;
-            notice("waiting for the pipe on stdin (`< /dev/null` says that there is no input)");
+            notice(waiting_for);
         }
     }
     Ok(limited(bytes))
@@ -173,13 +174,17 @@ mod tests {
             })
         });
         let mut notices = Vec::new();
-        let piped = read_all(File::from(read), &stop, &mut |n| notices.push(n.to_owned())).unwrap();
+        let piped = read_all(File::from(read), "wait", &stop, &mut |n| {
+            notices.push(n.to_owned())
+        })
+        .unwrap();
         writer.join().unwrap().unwrap();
-        assert_eq!((piped.text.as_str(), notices.len()), ("late", 1));
+        assert_eq!(piped.text, "late");
+        assert_eq!(notices, ["wait"]);
 
         let (read, _write) = rustix::pipe::pipe().unwrap();
         other.stop_run();
-        let stopped = read_all(File::from(read), &stop, &mut |_| ()).unwrap_err();
+        let stopped = read_all(File::from(read), "wait", &stop, &mut |_| ()).unwrap_err();
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
     }
 

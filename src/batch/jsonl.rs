@@ -3,9 +3,30 @@
 use serde_json::{Value, json};
 
 use crate::agent::Event;
+use crate::sandbox::sanitize;
 
 /// Version of the objects.
 const VERSION: u32 = 1;
+
+/// An object as one line. What a terminal would act on, or what some readers
+/// take for the end of a line, is written as `\u` escapes: the same JSON.
+pub fn line(object: &Value) -> String {
+    let json = object.to_string();
+    if !json.chars().any(sanitize::is_hidden) {
+        return json;
+    }
+    let mut line = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if sanitize::is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
 
 /// The object of an event; `None` for events that are for people, or for traces.
 pub fn object(event: &Event) -> Option<Value> {
@@ -40,18 +61,15 @@ pub fn object(event: &Event) -> Option<Value> {
             }),
         ),
         Event::Error { message } => ("error", json!({ "message": message })),
-        Event::Done(done) => {
-            let mut fields = json!({
+        Event::Done(done) => (
+            "done",
+            json!({
                 "exit": done.reason.exit().code(),
                 "reason": done.reason.word(),
                 "text": done.text,
                 "session": done.session,
-            });
-            if let Some(seed) = done.seed {
-                fields["seed"] = seed.into();
-            }
-            ("done", fields)
-        }
+            }),
+        ),
         Event::TurnStarted | Event::Progress { .. } | Event::Token(_) | Event::Notice { .. } => {
             return None;
         }
@@ -70,7 +88,19 @@ mod tests {
     use crate::generate::PromptUsage;
 
     fn line(event: &Event) -> String {
-        object(event).unwrap().to_string()
+        super::line(&object(event).unwrap())
+    }
+
+    #[test]
+    fn nothing_in_a_line_ends_it_or_drives_a_terminal() {
+        let text = "a\u{2028}b\u{85}c\x1b[2J\u{9b}2J\u{202e}d\x7f\u{e0041}é👍";
+        let line = line(&Event::Text { text: text.into() });
+        assert!(
+            line.chars().all(|c| !sanitize::is_hidden(c)) && line.contains("é👍"),
+            "{line:?}"
+        );
+        let object: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["text"], text);
     }
 
     #[test]
@@ -105,7 +135,6 @@ mod tests {
                 reason: Reason::Refused,
                 text: "t".into(),
                 session: "s".into(),
-                seed: Some(7),
             })),
         ];
         assert_eq!(
@@ -117,7 +146,7 @@ mod tests {
                 r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false}"#,
                 r#"{"v":1,"type":"usage","prompt":5,"reused":3,"prefilled":2,"replayed":1,"generated":9}"#,
                 r#"{"v":1,"type":"error","message":"m"}"#,
-                r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s","seed":7}"#,
+                r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s"}"#,
             ]
         );
         assert_eq!(object(&Event::TurnStarted), None);

@@ -8,7 +8,7 @@ mod printer;
 use std::io::{self, BufRead, Read};
 
 pub use input::{Cut, MOST_INPUT, Piped, is_piped, join, message, read_all};
-pub use jsonl::object;
+pub use jsonl::{line, object};
 pub use printer::{Format, Printer};
 
 use crate::agent::{Agent, Done, Event, Exit, Front, Reason};
@@ -62,7 +62,6 @@ pub fn refuse(reason: Reason, message: &str, session: &str, printer: &mut Printe
         reason,
         text: String::new(),
         session: session.to_owned(),
-        seed: None,
     }));
     printer.exit(reason.exit())
 }

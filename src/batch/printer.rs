@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::jsonl;
 use crate::agent::present::{Progress, Style, call_line, result_lines};
-use crate::agent::{Approval, Event, Exit, Front, Question, Stop};
+use crate::agent::{Approval, Event, Exit, Front, Question, Reason, Stop};
 use crate::sandbox::sanitize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +114,12 @@ impl Printer {
                     self.err(&format!("{line}\n"));
                 }
             }
-            Event::Done(_) => {
+            Event::Done(done) => {
                 self.err_line();
                 self.out_line();
+                if done.reason == Reason::Interrupted {
+                    self.note("interrupted");
+                }
             }
             Event::TurnStarted
             | Event::Token(_)
@@ -195,7 +198,7 @@ impl Front for Printer {
             Format::Text => self.text_event(event),
             Format::Jsonl => {
                 if let Some(object) = jsonl::object(event) {
-                    self.out(&format!("{object}\n"));
+                    self.out(&(jsonl::line(&object) + "\n"));
                 }
             }
         }

@@ -76,7 +76,7 @@ pub struct RunArgs {
     pub max_steps: Option<usize>,
 
     /// Threads to compute with [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 
     /// What to compute on
@@ -197,7 +197,7 @@ pub struct LogitsArgs {
     pub out: PathBuf,
 
     /// Threads to compute with [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 }
 
@@ -245,6 +245,16 @@ fn positive(text: &str) -> Result<usize, String> {
         Ok(number) => Ok(number),
         Err(_) => Err("not a whole number".into()),
     }
+}
+
+/// More threads than any machine has cores only wait for each other.
+const MOST_THREADS: usize = 256;
+
+fn threads(text: &str) -> Result<usize, String> {
+    positive(text).and_then(|number| match number {
+        1..=MOST_THREADS => Ok(number),
+        _ => Err(format!("must be at most {MOST_THREADS}")),
+    })
 }
 
 fn number(text: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<f32, String> {

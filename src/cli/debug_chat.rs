@@ -119,7 +119,7 @@ fn line(event: &ChatEvent) -> String {
             json!({"v": 1, "type": "error", "message": format!("malformed tool call: {reason}")})
         }
     };
-    object.to_string()
+    crate::batch::line(&object)
 }
 
 #[cfg(test)]

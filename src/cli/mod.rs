@@ -8,6 +8,7 @@ mod exit;
 pub mod inspect;
 mod load;
 mod look;
+mod panics;
 mod setup;
 mod signals;
 mod start;
@@ -20,8 +21,14 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::agent::Exit;
 use args::{Cli, Command, DebugCommand, Output};
 
-/// Runs `cairn` with these arguments, the program's name first.
+/// Runs `cairn` with these arguments, the program's name first. A panic is an
+/// internal failure, reported in one line.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    panics::install();
+    panics::guarded(|| dispatch(arguments)).unwrap_or(Exit::Internal)
+}
+
+fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(exit) => return exit,

@@ -4,13 +4,15 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::agent::present::Style;
 use crate::agent::{Exit, Stop, Stopped};
 
-/// Time a turn has to kill its tools when the program is told to end.
+/// Time a turn has to kill its tools and to close its record when the program
+/// is told to end, or told a second time.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// What a stop means to a front end.
@@ -46,21 +48,35 @@ pub fn install(stop: Stop, manner: Manner) -> Result<(), String> {
                 (Manner::Conversation, Stopped::Turn) if signal == SIGINT => {}
                 // Pressed a moment after the turn had ended.
                 (Manner::Conversation, _) if signal == SIGINT && interactive => {}
-                (_, Stopped::Turn) => {
+                (_, Stopped::Idle) => leave(terminal.as_ref(), manner),
+                (_, Stopped::Turn | Stopped::Again) => {
+                    // A run that ends by itself meanwhile ends the program.
                     std::thread::sleep(LAST_WORDS);
-                    leave(terminal.as_ref());
+                    leave(terminal.as_ref(), manner);
                 }
-                _ => leave(terminal.as_ref()),
             }
         }
     });
     Ok(())
 }
 
-fn leave(terminal: Option<&Termios>) -> ! {
-    if let Some(state) = terminal {
+fn leave(terminal: Option<&Termios>, manner: Manner) -> ! {
+    if let Some(state) = terminal
+        && manner == Manner::Conversation
+        && in_foreground()
+    {
         // The terminal may be what went away.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, state);
+        if Style::of(&io::stdout()) == Style::Ansi {
+            // The editor had asked for marked pastes; and its line is unfinished.
+            // Past the lock, which a thread that writes may hold.
+            let _ = rustix::io::write(io::stdout(), b"\x1b[?2004l\n");
+        }
     }
     std::process::exit(i32::from(Exit::Interrupted.code()))
+}
+
+/// In the background, a process that touches its terminal is stopped.
+fn in_foreground() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }

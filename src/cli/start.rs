@@ -79,7 +79,12 @@ fn batch_run(
     let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
     let installed = signals::install(stop.clone(), manner)
         .map_err(|message| Failure::new(Reason::Failed, message));
-    match installed.and_then(|()| work(&mut printer, &stop)) {
+    // A panic was reported on stderr; a program that reads JSON hears of it, too.
+    let worked = installed.and_then(|()| {
+        super::panics::guarded(|| work(&mut printer, &stop))
+            .unwrap_or_else(|message| Err(Failure::new(Reason::Failed, message)))
+    });
+    match worked {
         Ok(exit) => exit,
         Err(failure) => batch::refuse(failure.reason, &failure.message, "", &mut printer),
     }
@@ -97,13 +102,19 @@ fn gather(prompts: &[String], printer: &mut Printer, stop: &Stop) -> Result<Vec<
     }
     let mut prompts = prompts.to_vec();
     if dashes == 1 || batch::is_piped(&io::stdin()) {
-        let piped = batch::read_all(io::stdin(), stop, &mut |notice| printer.note(notice))
-            .map_err(|error| match error.kind() {
+        let waiting_for = match io::stdin().is_terminal() {
+            true => "reading the prompt; Ctrl-D on a line of its own ends it",
+            false => "waiting for the pipe on stdin (`< /dev/null` says that there is no input)",
+        };
+        let mut tell = |notice: &str| printer.note(notice);
+        let piped = batch::read_all(io::stdin(), waiting_for, stop, &mut tell).map_err(
+            |error| match error.kind() {
                 io::ErrorKind::Interrupted => {
                     Failure::new(Reason::Interrupted, "interrupted while reading stdin")
                 }
                 _ => Failure::new(Reason::Failed, format!("stdin: {error}")),
-            })?;
+            },
+        )?;
         if piped.cut == Cut::Head {
             printer.note(&format!(
                 "stdin is longer than {} bytes; the rest was left out",

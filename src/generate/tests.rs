@@ -1,12 +1,15 @@
 //! Runs of the real model that comes along: reuse, limits, cancellation, seeds.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::bundle::Bundle;
-use crate::model::{LoadOptions, load};
+use crate::model::{Cache, Engine, EngineInfo, LoadOptions, Step, StepRow, load};
+use crate::model::{Error as EngineError, Interrupted, Progress};
 
 struct Demo {
     bundle: Bundle,
@@ -280,4 +283,66 @@ fn an_unknown_id_fails_the_run_with_a_line() {
         .submit(demo.request(vec![2, 999_999]), Cancel::default());
     let last = events.into_iter().last();
     assert!(matches!(last, Some(Event::Failed(line)) if line.contains("999999")));
+}
+
+/// The real engine, but for one step that panics.
+struct Fragile {
+    engine: Box<dyn Engine>,
+    steps: AtomicUsize,
+}
+
+impl Engine for Fragile {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    fn new_cache(&self) -> Cache {
+        self.engine.new_cache()
+    }
+
+    fn prefill(
+        &self,
+        cache: &mut Cache,
+        tokens: &[u32],
+        progress: &mut Progress<'_>,
+    ) -> Result<ControlFlow<Interrupted>, EngineError> {
+        self.engine.prefill(cache, tokens, progress)
+    }
+
+    fn step(&self, rows: &mut [StepRow<'_>]) -> Result<Vec<Step>, EngineError> {
+        assert!(self.steps.fetch_add(1, Ordering::Relaxed) != 3, "broken");
+        self.engine.step(rows)
+    }
+
+    fn truncate(&self, cache: &mut Cache, len: usize) -> Result<usize, EngineError> {
+        self.engine.truncate(cache, len)
+    }
+
+    fn logits(&self, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
+        self.engine.logits(cache, tokens)
+    }
+}
+
+#[test]
+fn a_panic_fails_the_run_and_the_next_one_starts_afresh() {
+    let mut demo = demo(1);
+    let engine = Box::new(Fragile {
+        engine: load(&demo.bundle, &LoadOptions::default()).unwrap(),
+        steps: AtomicUsize::new(0),
+    });
+    demo.generator = Generator::start(engine, Arc::clone(&demo.bundle.tokenizer)).unwrap();
+    let prompt = demo.prompt("what is the capital of France?");
+    let request = demo.request(prompt.clone());
+    let events: Vec<Event> = demo
+        .generator
+        .submit(request, Cancel::default())
+        .into_iter()
+        .collect();
+    let tokens = events.iter().filter(|e| matches!(e, Event::Token(_)));
+    assert_eq!(tokens.count(), 3);
+    let last = events.last();
+    assert!(matches!(last, Some(Event::Failed(line)) if line.starts_with("internal error")));
+    let next = demo.run(demo.request(prompt));
+    assert_eq!(next.usage.unwrap().reused, 0);
+    assert!(text(&next).contains("Paris"));
 }

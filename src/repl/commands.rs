@@ -35,7 +35,7 @@ pub const COMMANDS: [Command; 6] = [
     Command {
         name: "think",
         args: "[on|off|show|fold]",
-        help: "print the last reasoning; reason or don't; show or fold it",
+        help: "print the last reasoning; reason or not; fold it",
         action: Action::Think,
     },
     Command {
@@ -59,8 +59,8 @@ pub const COMMANDS: [Command; 6] = [
 ];
 
 const KEYS: &str = "\
-A line that ends with \\ goes on in the next one, as does Alt-Enter. Pasted lines stay together.
-Ctrl-C stops the model, Ctrl-D leaves.";
+A line that ends with \\ goes on in the next one, and so it does after Alt-Enter.
+Pasted lines stay together. Ctrl-C stops the model, Ctrl-D leaves.";
 
 /// A line that starts with `/`, read.
 ///

@@ -1,7 +1,7 @@
 //! Where the REPL's lines come from: an editor with history on a terminal, or
 //! plain lines when stdin is a file or a pipe.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustyline::error::ReadlineError;
@@ -57,6 +57,11 @@ impl Input {
         })
     }
 
+    /// Whether somebody types, with an editor's help.
+    pub fn is_editor(&self) -> bool {
+        matches!(self, Self::Editor { .. })
+    }
+
     pub fn plain(source: impl BufRead + 'static) -> Self {
         Self::Plain(Box::new(source))
     }
@@ -108,12 +113,14 @@ impl Input {
                 }
                 let text = String::from_utf8_lossy(&bytes);
                 let text = text.trim_end_matches(['\n', '\r']).to_owned();
-                // A script is not echoed: the record shows what was said.
-                writeln!(
-                    io::stdout(),
-                    "{}",
-                    crate::sandbox::sanitize::for_line(&text)
-                )?;
+                // A terminal echoes, a script does not: the record shows what was said.
+                if !io::stdin().is_terminal() {
+                    writeln!(
+                        io::stdout(),
+                        "{}",
+                        crate::sandbox::sanitize::for_line(&text)
+                    )?;
+                }
                 Ok(Line::Text(text))
             }
         }

@@ -15,6 +15,9 @@ use crate::agent::present::thousands;
 use crate::agent::{Agent, Approval, Event, Exit, Front, Question};
 use screen::{Fold, Screen};
 
+/// Most times that one question is asked.
+const ASKED: usize = 3;
+
 /// Opens the bundle in a folder; the error is one line.
 pub type Load<'a> = dyn FnMut(&Path) -> Result<Agent, String> + 'a;
 
@@ -140,19 +143,20 @@ impl Repl {
         let stats = self.agent.stats();
         let rate = |tokens: usize, seconds: f64| match seconds > 0.0 {
             true => format!("{:.1} tokens/s", tokens as f64 / seconds),
-            false => "no time at all".to_owned(),
+            false => "not yet measured".to_owned(),
         };
         format!(
-            "{} turns, {} model calls\nprompt     {} tokens: {} reused, {} prefilled ({}), {} replayed\n\
-             generated  {} tokens ({})",
+            "{} turns, {} model calls\nprompt     {} tokens: {} reused, {} prefilled, {} replayed\n\
+             generated  {} tokens\n\
+             speed      prefill {}, decode {}",
             stats.turns,
             stats.calls,
             thousands(stats.prompt.prompt),
             thousands(stats.prompt.reused),
             thousands(stats.prompt.prefilled),
-            rate(stats.prompt.prefilled, stats.prefill_seconds),
             thousands(stats.prompt.replayed),
             thousands(stats.generated),
+            rate(stats.prompt.prefilled, stats.prefill_seconds),
             rate(stats.generated, stats.decode_seconds),
         )
     }
@@ -171,13 +175,21 @@ impl Front for Terminal {
 
     fn approve(&mut self, question: &Question) -> Approval {
         self.screen.say(&question.preview);
-        match self.input.line("allow? [y]es / [n]o: ") {
-            Ok(Line::Text(answer)) => match answer.trim().to_ascii_lowercase().as_str() {
-                "y" | "yes" => Approval::Yes,
-                _ => Approval::No,
-            },
-            Ok(Line::Interrupted) => Approval::Stop,
-            Ok(Line::End) | Err(_) => Approval::No,
+        // Anything but a yes is a no; a slip of the fingers is asked about again.
+        for _ in 0..ASKED {
+            let answer = match self.input.line("allow? [y]es / [n]o: ") {
+                Ok(Line::Text(answer)) => answer.trim().to_ascii_lowercase(),
+                Ok(Line::Interrupted) => return Approval::Stop,
+                Ok(Line::End) | Err(_) => return Approval::No,
+            };
+            match answer.as_str() {
+                "y" | "yes" => return Approval::Yes,
+                "" | "n" | "no" => return Approval::No,
+                // A script is not made to lose more lines than one.
+                _ if !self.input.is_editor() => return Approval::No,
+                _ => self.screen.say("y or n?"),
+            }
         }
+        Approval::No
     }
 }

@@ -19,7 +19,7 @@ pub fn for_line(text: &str) -> Cow<'_, str> {
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     let Some(first) = text
         .char_indices()
-        .find(|(_, c)| hidden(*c) && !keep(*c))
+        .find(|(_, c)| is_hidden(*c) && !keep(*c))
         .map(|(at, _)| at)
     else {
         return Cow::Borrowed(text);
@@ -31,7 +31,7 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     while let Some(c) = rest.next() {
         let next = rest.peek().copied();
         match c {
-            _ if keep(c) || !hidden(c) => safe.push(c),
+            _ if keep(c) || !is_hidden(c) => safe.push(c),
             '\r' if next == Some('\n') && keep('\n') => {}
             // The joiner is what makes 👩‍💻 one sign; elsewhere it only hides.
             '\u{200D}' if before.is_some_and(pictograph) && next.is_some_and(pictograph) => {
@@ -58,7 +58,7 @@ fn pictograph(c: char) -> bool {
 /// Controls, and what is drawn as nothing or changes how its neighbours are
 /// drawn (Unicode `Cc`, `Cf`, `Zl`, `Zp` and the default-ignorable characters;
 /// the emoji variation selectors are harmless and stay).
-fn hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{AD}' | '\u{34F}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}'
