@@ -109,9 +109,7 @@ fn make(dir: &Path, python: &Path, script: &Path) -> Result<()> {
     if !dir.join("transformers.ids.json").exists() {
         println!("making the transformers checkpoint");
         let mut command = Command::new(python);
-        command
-            .arg(scripts.join("transformers_zaya.py"))
-            .arg(dir);
+        command.arg(scripts.join("transformers_zaya.py")).arg(dir);
         logged(&mut command, &dir.join("transformers.log"))?;
     }
     Ok(())
