@@ -1,3 +1,5 @@
+//! What a command sees, how it ends, and that nothing of it stays behind.
+
 use super::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
