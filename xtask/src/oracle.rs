@@ -42,8 +42,7 @@ pub fn run(args: &Args) -> Result<()> {
     let script = crate::shared()?.join("oracle/jang_zaya_bundle.py");
     ensure!(script.is_file(), "{}: not there", script.display());
 
-    let python = environment(&dir)?;
-    make(&dir, &python, &script)?;
+    make(&dir, &script)?;
 
     println!("encoders, byte for byte:");
     let mut test = crate::cargo();
@@ -89,13 +88,15 @@ fn environment(dir: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Runs the Python scripts whose output is not there yet.
-fn make(dir: &Path, python: &Path, script: &Path) -> Result<()> {
+/// Runs the Python scripts whose output is not there yet; what is there needs no
+/// Python.
+fn make(dir: &Path, script: &Path) -> Result<()> {
     let scripts = crate::root().join("xtask/oracle");
     for hidden in HIDDEN {
         let out = dir.join(hidden);
         // The last file that the script writes.
         if !out.join("BF16.ids.json").exists() {
+            let python = environment(dir)?;
             println!("making bundles of hidden size {hidden}");
             let mut command = Command::new(python);
             command
@@ -107,6 +108,7 @@ fn make(dir: &Path, python: &Path, script: &Path) -> Result<()> {
         }
     }
     if !dir.join("transformers.ids.json").exists() {
+        let python = environment(dir)?;
         println!("making the transformers checkpoint");
         let mut command = Command::new(python);
         command.arg(scripts.join("transformers_zaya.py")).arg(dir);
