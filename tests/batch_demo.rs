@@ -1,7 +1,7 @@
 //! `cairn --prompt` from outside: the real program with the demo model that
 //! comes with it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -404,13 +404,22 @@ fn a_silent_pipe_is_spoken_of_and_then_heeded() {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(800));
+    wait_for_notice(&mut child);
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"hello").unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("waiting for the pipe"));
+}
+
+/// Reads stderr up to the word about a silent pipe; handlers are installed then.
+fn wait_for_notice(child: &mut Child) {
+    let stderr = child.stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines();
+    let found = lines.any(|line| line.unwrap().contains("waiting for the pipe"));
+    assert!(found, "stderr ended without a word about the pipe");
+    // Nobody may be left to write to.
+    std::thread::spawn(move || lines.count());
 }
 
 fn interrupt(child: &Child) {
@@ -474,7 +483,7 @@ fn an_interrupt_while_stdin_is_silent_still_ends_with_done() {
         .spawn()
         .unwrap();
     let held = child.stdin.take();
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_notice(&mut child);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     drop(held);

@@ -14,6 +14,7 @@ fn workspace() -> TempDir {
     std::fs::create_dir(dir.path().join("src")).unwrap();
     std::fs::write(dir.path().join("src/main.rs"), "say hi\n").unwrap();
     std::fs::write(dir.path().join("src/lib.rs"), "nothing\n").unwrap();
+    std::fs::write(dir.path().join("slow.sh"), "touch running; sleep 60\n").unwrap();
     std::fs::write(dir.path().join("evil.txt"), "a\x1b[2Jb\x1b]0;t\x07c\n").unwrap();
     dir
 }
@@ -96,6 +97,14 @@ impl Terminal {
         }
     }
 
+    fn wait_until(&self, what: &str, is: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !is() {
+            assert!(Instant::now() < until, "waited in vain until {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn say(&mut self, line: &str) {
         self.press(line);
         self.press("\r");
@@ -138,10 +147,10 @@ fn a_session_on_a_terminal() {
     assert!(!dir.path().join("b.txt").exists());
 
     // Ctrl-C stops the turn and not the program.
-    terminal.say("run the command sleep 60");
+    terminal.say("run the command sh slow.sh");
     terminal.wait("allow? ");
     terminal.say("y");
-    std::thread::sleep(Duration::from_millis(300));
+    terminal.wait_until("the command runs", || dir.path().join("running").exists());
     terminal.press("\x03");
     terminal.wait("(stopped)");
     terminal.wait("cairn> ");
@@ -160,7 +169,7 @@ fn a_session_on_a_terminal() {
     let mut terminal = Terminal::start(dir.path(), state.path(), &[("NO_COLOR", "1")]);
     // The newest message has two lines: up, up within it, and past it.
     terminal.press("\x1b[A\x1b[A\x1b[A");
-    terminal.wait("run the command sleep 60");
+    terminal.wait("run the command sh slow.sh");
     terminal.press("\x15");
     terminal.say("read evil.txt");
     terminal.wait("a␛[2Jb␛]0;t␇c");

@@ -164,7 +164,7 @@ fn a_huge_file_is_refused_without_reading_it() {
         bench.error("read_file", json!({"path": "huge"})),
         "error: huge: too large (1099511627776 bytes, the limit is 16777216)"
     );
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

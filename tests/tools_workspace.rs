@@ -240,9 +240,12 @@ fn a_swapped_link_never_leads_out() {
             flips
         });
         let running = StopOnDrop(&stop);
-        let until = Instant::now() + Duration::from_millis(1500);
+        let started = Instant::now();
         let mut turn = 0u64;
-        while Instant::now() < until {
+        // Both states must be met, or this proves nothing.
+        while started.elapsed() < Duration::from_millis(1500)
+            || inside.min(refused) <= 10 && started.elapsed() < Duration::from_secs(60)
+        {
             turn += 1;
             let outcomes = [
                 yard.run("read_file", json!({"path": "flip/secret"})),
@@ -270,7 +273,6 @@ fn a_swapped_link_never_leads_out() {
         assert!(flipper.join().unwrap() > 100);
     });
     yard.assert_outside_untouched();
-    // Both states were met, or this proves nothing.
     assert!(
         inside > 10 && refused > 10,
         "{inside} inside, {refused} refused"
@@ -297,7 +299,7 @@ fn pipes_sockets_and_devices_do_not_block() {
             .output,
         "no matches"
     );
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(10));
     assert!(!fs::metadata(yard.inside("fifo")).unwrap().is_file());
 }
 

@@ -31,16 +31,4 @@ impl Rows {
     pub fn total(&self) -> usize {
         self.segments.iter().map(|s| s.len).sum()
     }
-
-    /// Row index of the last row of each segment.
-    pub fn last_rows(&self) -> Vec<usize> {
-        let mut end = 0;
-        self.segments
-            .iter()
-            .map(|s| {
-                end += s.len;
-                end - 1
-            })
-            .collect()
-    }
 }

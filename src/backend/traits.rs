@@ -1,5 +1,5 @@
-//! The `Backend` trait. Shapes are `[rows, columns]`; all arithmetic that
-//! zaya.md section 3 asks to be fp32 is fp32.
+//! The `Backend` trait. Shapes are `[rows, columns]`. Norms, softmax, router,
+//! residual stream and convolutions are computed in fp32 whatever the weights are.
 
 use super::{
     CcaWeights, ExpertWeights, MergeWeights, RouterWeights, Rows, SampleSpec, TokenStats,
@@ -101,7 +101,6 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     // What the host reads.
     fn read(&self, tensor: &Self::Tensor) -> Vec<f32>;
-    fn read_ids(&self, ids: &Self::Ids) -> Vec<u32>;
     /// Class per row; the number of experts means "skipped".
     fn read_routes(&self, routes: &Self::Routes) -> Vec<u16>;
     fn read_stats(&self, stats: Self::Stats) -> Vec<TokenStats>;
@@ -118,8 +117,6 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Self::Tensor;
     /// `x * rsqrt(mean(x^2) + eps) * gain`.
     fn rms_norm(&self, x: &Self::Tensor, gain: &Self::Vector, eps: f32) -> Self::Tensor;
-    /// The named rows, in that order.
-    fn select_rows(&self, x: &Self::Tensor, rows: &[usize]) -> Self::Tensor;
     /// Columns of `a`, then columns of `b`.
     fn concat(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
     /// `x + y * scale`.
@@ -143,8 +140,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
         rows: &Rows,
         states: &mut [&mut Self::CcaState],
     ) -> Self::Tensor;
-    /// zaya.md 3.3, steps 2 to 5 and the rotation of step 7: raw `q` and `k`
-    /// to normalised, tempered, rotated ones; advances the states' frames.
+    /// Everything between the projections and attention: both convolutions over
+    /// time, the mean of each query group and its key added to either, unit
+    /// length, key temperature, rotation. Advances the states' frames.
     fn cca_mix(
         &self,
         q: &Self::Tensor,
@@ -189,8 +187,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         skip: SkipMode,
     ) -> Self::Tensor;
 
-    /// The router of zaya.md 3.4: routes, and the router state that the next
-    /// layer adds to its own.
+    /// The EDA router, a three-layer perceptron on a state that each layer adds
+    /// its own part to: routes, and the state for the next layer.
     fn route(
         &self,
         x: &Self::Tensor,

@@ -167,7 +167,7 @@ mod tests {
         let stop = Stop::default();
         let other = stop.clone();
         let writer = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(700));
+            std::thread::sleep(3 * PATIENCE);
             File::from(write).try_clone().and_then(|mut file| {
                 use std::io::Write;
                 file.write_all(b"late")

@@ -30,11 +30,16 @@ pub fn run(agent: &mut Agent, prompts: &[String], printer: &mut Printer) -> Exit
 pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer) -> Exit {
     let mut exit = Exit::Done;
     loop {
+        let mut readable = true;
         let text = match next_line(&mut source) {
             Ok(None) => break,
             Ok(Some(line)) if line.trim().is_empty() => continue,
             Ok(Some(line)) => input::message(&line),
-            Err(error) => Err(format!("stdin: {error}")),
+            Err(error) => {
+                // After a line that is too long the next one can be read.
+                readable = error.kind() == io::ErrorKind::InvalidData;
+                Err(format!("stdin: {error}"))
+            }
         };
         let flow = match text {
             Ok(text) => turn(agent, &text, printer, &mut exit),
@@ -46,7 +51,7 @@ pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer)
                 std::ops::ControlFlow::Continue(())
             }
         };
-        if flow.is_break() {
+        if flow.is_break() || !readable {
             break;
         }
     }
@@ -92,9 +97,8 @@ fn next_line(source: &mut impl BufRead) -> io::Result<Option<String>> {
     }
     if bytes.len() == MOST_INPUT && bytes.last() != Some(&b'\n') {
         skip_line(source)?;
-        return Err(io::Error::other(format!(
-            "a line is longer than {MOST_INPUT} bytes"
-        )));
+        let problem = format!("a line is longer than {MOST_INPUT} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
     let text = String::from_utf8_lossy(&bytes);
     Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))

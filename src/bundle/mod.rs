@@ -44,7 +44,7 @@ pub struct Bundle {
     /// Ids that end a generation: the union of config, generation config and
     /// the template's end-of-turn marker. Sorted.
     pub stop_ids: Vec<u32>,
-    /// Tokens of context the model was made for.
+    /// Tokens of context the model was made for, or its persona was trained on.
     pub context: usize,
     pub thinking: ThinkingSupport,
     /// Whether the tokenizer has the markers that tool calls need.

@@ -1,3 +1,5 @@
+//! Reasoning, text and calls from whole and cut output, well formed and not.
+
 use super::*;
 use crate::chat::{ToolSpec, coalesce};
 use serde_json::{Value, json};

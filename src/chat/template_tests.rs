@@ -1,3 +1,5 @@
+//! What templates may use, how values are printed, and what stops a bad template.
+
 use super::*;
 use serde_json::json;
 

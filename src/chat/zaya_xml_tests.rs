@@ -1,3 +1,5 @@
+//! Bodies of calls as models write them, well formed and not.
+
 use super::*;
 use serde_json::json;
 

@@ -1,7 +1,6 @@
 //! `cairn debug logits`: the logits of given tokens, for comparing the engine
 //! with other implementations.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -59,19 +58,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     )
 }
 
-/// Complete or not at all: a temporary file beside it, synced, then renamed.
 fn write(path: &Path, logits: &[f32], shape: [usize; 2]) -> anyhow::Result<()> {
     let bytes: Vec<u8> = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes)?;
     let content = safetensors::serialize([("logits", view)], None)?;
-    let mut name = path.file_name().context("--out names no file")?.to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(&content).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written.with_context(|| format!("can't write {}", path.display()))
+    std::fs::write(path, content).with_context(|| format!("can't write {}", path.display()))
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::agent::present::thousands;
 use crate::bundle::{Bundle, Error, Report};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +59,8 @@ fn text(r: &Report) -> String {
             b.attention, b.embedding, b.router, b.conv, b.gate, b.up, b.down, r.format
         ),
     );
-    line("size", &format!("{} bytes", grouped(r.bytes)));
-    line("context", &format!("{} tokens", grouped(r.context as u64)));
+    line("size", &format!("{} bytes", thousands(r.bytes as usize)));
+    line("context", &format!("{} tokens", thousands(r.context)));
     let thinking = match r.template.thinking {
         true => "with thinking",
         false => "without thinking",
@@ -89,21 +90,8 @@ fn count(n: u64) -> String {
     match n {
         1_000_000_000.. => format!("{:.2} B", n as f64 / 1e9),
         1_000_000.. => format!("{:.2} M", n as f64 / 1e6),
-        _ => grouped(n),
+        _ => thousands(n as usize),
     }
-}
-
-/// 131072 as "131,072".
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -112,8 +100,7 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!(grouped(131_072), "131,072");
-        assert_eq!(grouped(7), "7");
+        assert_eq!(count(131_072), "131,072");
         assert_eq!(count(8_840_489_464), "8.84 B");
         assert_eq!(count(2_120_000), "2.12 M");
     }

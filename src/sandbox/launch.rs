@@ -80,7 +80,7 @@ pub fn run(
     // The leader is not reaped yet, so its id still names this tree and no other.
     tree.kill();
     let rest = drain(&mut pipe, &mut clip);
-    let status = reap(&mut child)?;
+    let status = child.wait()?;
     let stopped = stopped?;
     rest?;
     Ok(Finished {
@@ -209,10 +209,6 @@ fn has_exited(leader: Pid) -> io::Result<bool> {
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn reap(child: &mut Child) -> io::Result<ExitStatus> {
-    child.wait()
 }
 
 fn end_of(status: ExitStatus) -> End {

@@ -134,8 +134,10 @@ impl Workspace {
     }
 
     /// Files, then folders, each by name: what is asked about a folder is mostly
-    /// its files. A link to a folder counts
-    /// as one if it stays inside. At most `limit` entries are read.
+    /// its files. A link to a folder counts as one if it stays inside.
+    ///
+    /// # Errors
+    /// Also for a folder of more than `limit` entries.
     pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Entry>, FileError> {
         let dir = self.open_dir(&self.relative(path)?)?;
         let mut entries = Vec::new();

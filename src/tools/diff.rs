@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use super::toolbox::preview_limit;
+use super::toolbox::PREVIEW;
 use crate::sandbox::sanitize;
 use crate::sandbox::text::bound;
 
@@ -25,5 +25,5 @@ pub(super) fn unified(path: &str, old: Option<&str>, new: &str) -> String {
         return format!("--- /dev/null\n+++ {path}\n(an empty file)");
     }
     let text = diff.unified_diff().header(from, &path).to_string();
-    bound(&text, preview_limit()).text
+    bound(&text, PREVIEW).text
 }

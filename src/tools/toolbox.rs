@@ -18,7 +18,7 @@ use crate::sandbox::{Action, Decision, FileError, Policy, Workspace, sanitize};
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// What is shown of a change before it is allowed.
-const PREVIEW: Limit = Limit {
+pub(super) const PREVIEW: Limit = Limit {
     bytes: 32 * 1024,
     lines: 400,
 };
@@ -253,10 +253,6 @@ impl Toolbox {
 fn plain(call: &Call) -> String {
     let values: Vec<&str> = call.arguments.values().filter_map(Value::as_str).collect();
     bound(&format!("{} {}", call.name, values.join(" ")), PREVIEW).text
-}
-
-pub(super) fn preview_limit() -> Limit {
-    PREVIEW
 }
 
 #[cfg(test)]

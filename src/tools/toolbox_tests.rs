@@ -1,3 +1,5 @@
+//! What models are told, what the policy is asked, and mistakes in calls.
+
 use super::*;
 use crate::sandbox::Rules;
 use serde_json::json;

@@ -1,8 +1,10 @@
 //! Tiny ZAYA bundles, built in memory: every layout and number format that is
 //! accepted, with tensors and JSON open for mutation before they are written.
 
-// Each test binary uses its own part of this module.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of this module"
+)]
 
 use std::collections::BTreeMap;
 

@@ -44,8 +44,10 @@ fn module_path(file: &Path) -> Vec<String> {
 fn edges(tokens: &[Token], module: &[String]) -> Vec<Edge> {
     let from = module.first().cloned().unwrap_or_default();
     let mut out = Vec::new();
-    // Names of the inline modules around the token, each with the brace depth inside.
+    // The brace depth inside each inline module around the token.
     let mut inline: Vec<usize> = Vec::new();
+    // The groups of `super::{..}` around the token: depth inside, modules up.
+    let mut groups: Vec<(usize, usize)> = Vec::new();
     let mut depth = 0;
     let mut at = 0;
     while at < tokens.len() {
@@ -59,13 +61,19 @@ fn edges(tokens: &[Token], module: &[String]) -> Vec<Edge> {
             }
             "{" => depth += 1,
             "}" => {
-                if inline.last() == Some(&depth) {
-                    inline.pop();
-                }
+                inline.pop_if(|inside| *inside == depth);
+                groups.pop_if(|(inside, _)| *inside == depth);
                 depth -= 1;
             }
             "crate" | "super" => {
-                let (supers, next) = climb(tokens, at);
+                let (mut supers, next) = climb(tokens, at);
+                let begins = at > 0 && ["{", ","].contains(&&*tokens[at - 1].text);
+                if let Some((inside, outer)) = groups.last()
+                    && *inside == depth
+                    && begins
+                {
+                    supers += outer;
+                }
                 // How far below the crate's root the path starts.
                 let height = (module.len() + inline.len()).checked_sub(supers);
                 if text == "crate" || height == Some(0) {
@@ -73,6 +81,9 @@ fn edges(tokens: &[Token], module: &[String]) -> Vec<Edge> {
                         let from = from.clone();
                         out.push(Edge { from, to, line });
                     }
+                }
+                if text == "super" && tokens.get(next).is_some_and(|t| t.text == "{") {
+                    groups.push((depth + 1, supers));
                 }
                 at = next.max(at + 1);
                 continue;
@@ -84,25 +95,33 @@ fn edges(tokens: &[Token], module: &[String]) -> Vec<Edge> {
     out
 }
 
-/// Steps over `crate::` or a run of `super::`; how many modules up, and where
-/// the rest of the path starts.
+/// Steps over `crate` or a run of `super`s; how many modules up, and where the
+/// rest of the path starts.
 fn climb(tokens: &[Token], mut at: usize) -> (usize, usize) {
     let mut supers = 0;
-    while tokens.get(at + 1).is_some_and(|t| t.text == "::") {
-        match tokens[at].text.as_str() {
+    while let Some(token) = tokens.get(at) {
+        match token.text.as_str() {
             "super" => supers += 1,
             "crate" => {}
             _ => break,
         }
-        at += 2;
+        at += 1;
+        if tokens.get(at).is_some_and(|t| t.text == "::") {
+            at += 1;
+        } else {
+            break;
+        }
     }
     (supers, at)
 }
 
 /// First names of the path or the use group at `at`; none if no path is there.
+/// The root under another name (`use crate as root`) counts as a name of its own:
+/// paths through it could not be followed.
 fn heads(tokens: &[Token], at: usize) -> Vec<(String, usize)> {
     let follows_path = at > 0 && tokens[at - 1].text == "::";
-    let Some(token) = tokens.get(at).filter(|_| follows_path) else {
+    let renamed = |token: &&Token| token.text == "as";
+    let Some(token) = tokens.get(at).filter(|t| follows_path || renamed(t)) else {
         return Vec::new();
     };
     if token.text != "{" {
@@ -211,6 +230,50 @@ fn super_counts_only_when_it_leaves_the_floor() {
         found("use super::chat;", "model/mod.rs"),
         pairs("model", &["chat"])
     );
+}
+
+#[test]
+fn no_way_of_writing_a_path_hides_it() {
+    for (source, file, to) in [
+        (
+            "use super::{super::agent::Turn, sibling};",
+            "model/zaya.rs",
+            vec!["agent"],
+        ),
+        (
+            "use super::{sibling, super::{agent, cli}};",
+            "model/zaya.rs",
+            vec!["agent", "cli"],
+        ),
+        (
+            "use self::super::super::agent::Turn;",
+            "model/zaya.rs",
+            vec!["agent"],
+        ),
+        (
+            "use crate as root; fn f() { root::agent::g() }",
+            "model/mod.rs",
+            vec!["as"],
+        ),
+        ("use super::super as root;", "model/zaya.rs", vec!["as"]),
+        (
+            "use super::super::{self as root};",
+            "model/zaya.rs",
+            vec!["self"],
+        ),
+        (
+            "macro_rules! m { () => { $crate::agent::g() } }",
+            "model/mod.rs",
+            vec!["agent"],
+        ),
+        (
+            "pub(crate) fn f() {} pub(super) fn g() {} pub(in crate::model) fn h() {}",
+            "model/zaya.rs",
+            vec!["model"],
+        ),
+    ] {
+        assert_eq!(found(source, file), pairs("model", &to), "{source}");
+    }
 }
 
 #[test]

@@ -10,9 +10,9 @@ mod readme;
 mod synth;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -64,6 +64,23 @@ fn main() -> ExitCode {
 fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map_or(manifest.clone(), PathBuf::from)
+}
+
+/// The cargo that runs this program, in the root and with nothing on its input.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command, its output passed through; `what` says in an error what was
+/// being done.
+fn execute(command: &mut Command, what: &str) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("{what}: {command:?} can't be started"))?;
+    ensure!(status.success(), "{what} failed: {status}");
+    Ok(())
 }
 
 /// The folder of material beside the repository: `CAIRN_SHARED`, or `../shared`.

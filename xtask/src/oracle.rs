@@ -8,7 +8,7 @@ mod logits;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use logits::{Case, Skip};
 
@@ -26,7 +26,7 @@ const PACKAGES: &[&str] = &[
 
 const HIDDEN: [&str; 2] = ["256", "320"];
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct Args {
     /// Where environment, checkpoints and bundles are kept; what is already
     /// there is used again
@@ -35,46 +35,26 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask has no parent folder")?;
-    let dir = args
-        .dir
-        .clone()
-        .unwrap_or_else(|| root.join("target/oracle"));
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let default = || crate::root().join("target/oracle");
+    let dir = args.dir.clone().unwrap_or_else(default);
+    std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
     let dir = dir.canonicalize()?;
-    let script = shared_script(root)?;
+    let script = crate::shared()?.join("oracle/jang_zaya_bundle.py");
+    ensure!(script.is_file(), "{}: not there", script.display());
 
-    let python = environment(&dir)?;
-    make(root, &dir, &python, &script)?;
+    make(&dir, &script)?;
 
     println!("encoders, byte for byte:");
-    let mut test = cargo(root);
+    let mut test = crate::cargo();
     test.args(["test", "--quiet", "--test", "quant_bundles"])
         .args(["--", "--ignored", "--nocapture"])
         .env("CAIRN_ORACLE_DIR", &dir);
-    execute(&mut test, "comparing encoder bytes")?;
+    crate::execute(&mut test, "comparing encoder bytes")?;
 
-    execute(
-        cargo(root).args(["build", "--release", "--quiet", "--bin", "cairn"]),
-        "building cairn",
-    )?;
+    let mut build = crate::cargo();
+    build.args(["build", "--release", "--quiet", "--bin", "cairn"]);
+    crate::execute(&mut build, "building cairn")?;
     logits::compare(&release_binary()?, &cases(&dir), &dir)
-}
-
-/// The script that runs jang on a tiny checkpoint.
-fn shared_script(root: &Path) -> Result<PathBuf> {
-    let shared =
-        std::env::var_os("CAIRN_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
-    let script = shared.join("oracle/jang_zaya_bundle.py");
-    if !script.is_file() {
-        bail!(
-            "{} is missing: set CAIRN_SHARED to the folder that has oracle/jang_zaya_bundle.py",
-            script.display()
-        );
-    }
-    Ok(script.canonicalize()?)
 }
 
 /// A virtual environment with [`PACKAGES`]; returns its Python.
@@ -88,11 +68,11 @@ fn environment(dir: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     println!("installing the reference packages in {}", venv.display());
-    execute(
+    crate::execute(
         Command::new("python3").args(["-m", "venv"]).arg(&venv),
         "making a Python environment (python3 with venv is needed)",
     )?;
-    execute(
+    crate::execute(
         Command::new(&python)
             .args([
                 "-m",
@@ -108,16 +88,19 @@ fn environment(dir: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Runs the Python scripts whose output is not there yet.
-fn make(root: &Path, dir: &Path, python: &Path, script: &Path) -> Result<()> {
+/// Runs the Python scripts whose output is not there yet; what is there needs no
+/// Python.
+fn make(dir: &Path, script: &Path) -> Result<()> {
+    let scripts = crate::root().join("xtask/oracle");
     for hidden in HIDDEN {
         let out = dir.join(hidden);
         // The last file that the script writes.
         if !out.join("BF16.ids.json").exists() {
+            let python = environment(dir)?;
             println!("making bundles of hidden size {hidden}");
             let mut command = Command::new(python);
             command
-                .arg(root.join("xtask/oracle/zaya_bundles.py"))
+                .arg(scripts.join("zaya_bundles.py"))
                 .arg(script)
                 .arg(&out)
                 .args(["--hidden", hidden]);
@@ -125,11 +108,10 @@ fn make(root: &Path, dir: &Path, python: &Path, script: &Path) -> Result<()> {
         }
     }
     if !dir.join("transformers.ids.json").exists() {
+        let python = environment(dir)?;
         println!("making the transformers checkpoint");
         let mut command = Command::new(python);
-        command
-            .arg(root.join("xtask/oracle/transformers_zaya.py"))
-            .arg(dir);
+        command.arg(scripts.join("transformers_zaya.py")).arg(dir);
         logged(&mut command, &dir.join("transformers.log"))?;
     }
     Ok(())
@@ -157,12 +139,6 @@ fn cases(dir: &Path) -> Vec<Case> {
     cases
 }
 
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
-}
-
 /// `release/cairn` next to the profile folder this program runs from.
 fn release_binary() -> Result<PathBuf> {
     let me = std::env::current_exe()?;
@@ -173,14 +149,6 @@ fn release_binary() -> Result<PathBuf> {
     Ok(target.join("release/cairn"))
 }
 
-fn execute(command: &mut Command, what: &str) -> Result<()> {
-    let status = command.status().with_context(|| what.to_owned())?;
-    if !status.success() {
-        bail!("{what} failed: {status}");
-    }
-    Ok(())
-}
-
 /// Runs with all output in a file, which the error names.
 fn logged(command: &mut Command, log: &Path) -> Result<()> {
     let file = std::fs::File::create(log)?;
@@ -188,7 +156,7 @@ fn logged(command: &mut Command, log: &Path) -> Result<()> {
         .stderr(file.try_clone()?)
         .stdout(file)
         .status()
-        .with_context(|| format!("cannot run {command:?}"))?;
+        .with_context(|| format!("{command:?} can't be started"))?;
     if !status.success() {
         bail!("{status}; see {}", log.display());
     }

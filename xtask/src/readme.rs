@@ -2,7 +2,6 @@
 //! it prints between the README's two markers.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -21,14 +20,11 @@ pub fn record() -> Result<()> {
 
 /// Standard output and error of the command, as a terminal would mix them.
 fn run() -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let (mut reader, writer) = std::io::pipe()?;
-    let mut command = Command::new(cargo);
+    let mut command = crate::cargo();
     command
         .args(["run", "--quiet", "--release", "--", "--prompt", PROMPT])
-        .current_dir(crate::root())
         .env_remove("CAIRN_MODEL")
-        .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer);
     let mut child = command.spawn().context("cargo can't be started")?;

@@ -1,5 +1,5 @@
 //! CCA: the convolutions over time between the q/k projections and attention,
-//! with the state they carry (zaya.md section 3.3).
+//! with the state they carry from token to token.
 
 use super::CpuBackend;
 use super::decode::Weight;

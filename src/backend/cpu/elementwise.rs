@@ -20,6 +20,7 @@ fn mean_square(row: &[f32]) -> f32 {
     (sum / row.len() as f64) as f32
 }
 
+/// The named rows, in that order.
 pub(super) fn select_rows(x: &Tensor, rows: &[usize]) -> Tensor {
     let mut data = Vec::with_capacity(rows.len() * x.cols());
     for &row in rows {

@@ -98,10 +98,6 @@ impl Backend for CpuBackend {
         tensor.data().to_vec()
     }
 
-    fn read_ids(&self, ids: &Vec<u32>) -> Vec<u32> {
-        ids.clone()
-    }
-
     fn read_routes(&self, routes: &Routes) -> Vec<u16> {
         routes.classes.to_vec()
     }
@@ -125,10 +121,6 @@ impl Backend for CpuBackend {
 
     fn rms_norm(&self, x: &Tensor, gain: &Vec<f32>, eps: f32) -> Tensor {
         elementwise::rms_norm(x, gain, eps)
-    }
-
-    fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Tensor {
-        elementwise::select_rows(x, rows)
     }
 
     fn concat(&self, a: &Tensor, b: &Tensor) -> Tensor {

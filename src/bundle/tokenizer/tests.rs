@@ -1,3 +1,5 @@
+//! Files taken apart, encodings, bytes of tokens and what is a control token.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,8 +1,6 @@
 //! The jobs that are one cargo command each.
 
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 pub fn fmt() -> Result<String> {
     cargo(&["fmt", "--all", "--check"], &[])
@@ -63,18 +61,10 @@ pub fn test() -> Result<String> {
     cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"], &[])
 }
 
-/// Runs cargo in the root, its output passed through and nothing on its input.
+/// Runs cargo; what it prints says what is wrong.
 pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(crate::root())
-        .stdin(Stdio::null())
-        .status()
-        .context("cargo can't be started")?;
-    if !status.success() {
-        bail!("`cargo {}`: {status}", arguments.join(" "));
-    }
+    let mut command = crate::cargo();
+    command.args(arguments).envs(environment.iter().copied());
+    crate::execute(&mut command, &format!("`cargo {}`", arguments.join(" ")))?;
     Ok(String::new())
 }

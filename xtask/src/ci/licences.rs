@@ -1,8 +1,6 @@
 //! Every crate that the project builds on is under a licence from this list.
 //! `deny.toml` says the same to cargo-deny; a test keeps the two together.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
@@ -40,10 +38,8 @@ struct Package {
 }
 
 pub fn check() -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crate::cargo()
         .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(crate::root())
         .output()
         .context("cargo can't be started")?;
     if !output.status.success() {
