@@ -97,7 +97,7 @@ fn files_that_are_no_files() {
     let weights = dir.path().join("model.safetensors");
     std::fs::remove_file(&weights).unwrap();
     let _socket = UnixListener::bind(&weights).unwrap();
-    let line = format!("model.safetensors: model.safetensors is not a regular file; {AGAIN}");
+    let line = format!("model.safetensors: is not a regular file; {AGAIN}");
     assert_eq!(refusal(Bundle::open(dir.path())), line);
     std::fs::remove_file(&weights).unwrap();
     std::fs::create_dir(&weights).unwrap();
@@ -109,6 +109,26 @@ fn files_that_are_no_files() {
         refusal(Bundle::open(dir.path())),
         "model.safetensors: is missing: a weight file of the model; give the folder of a complete bundle"
     );
+}
+
+/// As sparse as the file is, reading it would take minutes.
+#[test]
+fn small_files_that_are_huge() {
+    let dir = tempfile::tempdir().unwrap();
+    write_to(dir.path(), &mixed());
+    for (file, limit) in [("config.json", 4_194_304), ("tokenizer.json", 536_870_912)] {
+        let path = dir.path().join(file);
+        let real = std::fs::read(&path).unwrap();
+        let sparse = std::fs::File::options().write(true).open(&path).unwrap();
+        sparse.set_len(1 << 36).unwrap();
+        assert_eq!(
+            refusal(Bundle::open(dir.path())),
+            format!(
+                "{file}: has 68719476736 bytes, more than the {limit} that are sensible; {AGAIN}"
+            )
+        );
+        std::fs::write(&path, real).unwrap();
+    }
 }
 
 #[test]

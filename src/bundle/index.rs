@@ -114,7 +114,7 @@ impl Index {
     }
 
     fn add(&mut self, storage: &Storage, name: String) -> Result<(), Error> {
-        let bytes = storage.require(&name, "a weight file of the model")?;
+        let bytes = storage.require(&name, "a weight file of the model", usize::MAX)?;
         let file = self.files.len() as u32;
         let entries = shard::read(&name, &bytes)?;
         let header = entries

@@ -92,7 +92,8 @@ pub struct Persona {
 
 impl Bundle {
     /// Opens and validates the bundle in `dir`. Weights are mapped, not read,
-    /// so its files must not be changed while the bundle is in use.
+    /// so its files must not be changed while the bundle is in use: if one is cut
+    /// short meanwhile, the system ends the process (SIGBUS).
     pub fn open(dir: &Path) -> Result<Self, Error> {
         // `.` and `..` have no name of their own.
         let full = dir.canonicalize();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{CONVERT_AGAIN, DOWNLOAD_AGAIN, Error, shown};
 use super::index::Index;
-use super::json::Object;
+use super::json::{self, Object};
 use super::reader::Reader;
 use super::storage::Storage;
 use super::{
@@ -26,18 +26,14 @@ const DEFAULT_SEED: usize = 42;
 const CONTEXT_LIMIT: usize = 1 << 24;
 
 pub(super) fn open(name: String, storage: &Storage) -> Result<Bundle, Error> {
-    let config_bytes = storage.require("config.json", "the model's configuration")?;
+    let config_bytes = storage.require("config.json", "the model's configuration", json::LIMIT)?;
     let config = Object::parse("config.json", &config_bytes)?;
     check_family(&config)?;
     let jang = Object::read(storage, &JANG)?.unwrap_or_else(|| Object::empty(JANG[0]));
     let generation = "generation_config.json";
     let generation =
         Object::read(storage, &[generation])?.unwrap_or_else(|| Object::empty(generation));
-    let tokenizer_bytes = storage.require(TOKENIZER, "the model's tokenizer")?;
-    if tokenizer_bytes.len() > TOKENIZER_LIMIT {
-        let problem = format!("has {} bytes", tokenizer_bytes.len());
-        return Err(Error::file(TOKENIZER, problem, DOWNLOAD_AGAIN));
-    }
+    let tokenizer_bytes = storage.require(TOKENIZER, "the model's tokenizer", TOKENIZER_LIMIT)?;
 
     // Both take a second or so of work for a large bundle.
     let (weights, tokenizer) = std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::quant::Bytes;
 
-use super::error::{DOWNLOAD_AGAIN, Error, shown};
+use super::error::{DOWNLOAD_AGAIN, Error};
 
 /// The files of one bundle.
 pub(super) enum Storage {
@@ -64,9 +64,9 @@ impl Storage {
         }
     }
 
-    /// The content of a file that has to be there.
-    pub(super) fn require(&self, name: &str, what: &str) -> Result<Bytes, Error> {
-        self.open(name)?.ok_or_else(|| {
+    /// The content of a file of at most `limit` bytes that has to be there.
+    pub(super) fn require(&self, name: &str, what: &str, limit: usize) -> Result<Bytes, Error> {
+        self.small(name, limit)?.ok_or_else(|| {
             let problem = format!("is missing: {what}");
             Error::file(name, problem, "give the folder of a complete bundle")
         })
@@ -100,8 +100,7 @@ fn map(path: &Path, name: &str) -> Result<Option<Bytes>, Error> {
     };
     // Opening a FIFO or a device could block or lie about its size.
     if !meta.is_file() {
-        let problem = format!("{} is not a regular file", shown(name));
-        return Err(Error::file(name, problem, DOWNLOAD_AGAIN));
+        return Err(Error::file(name, "is not a regular file", DOWNLOAD_AGAIN));
     }
     let file = File::open(path).map_err(unreadable)?;
     if meta.len() == 0 {

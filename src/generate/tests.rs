@@ -243,6 +243,45 @@ fn a_spent_thinking_budget_is_forced_closed() {
     assert_eq!(got.tokens[5].text, "\n\n");
 }
 
+/// Where the limits of thinking, tokens and context meet.
+#[test]
+fn limits_are_exact_where_they_meet() {
+    let demo = demo(2);
+    let prompt = demo.prompt("which files are in src?");
+    let budget = demo.budget(4);
+    let closing = budget.closing.len();
+    for (max_tokens, forced) in [(0, 0), (4, 0), (5, 1), (4 + closing, closing)] {
+        let outcome = demo.run(Request {
+            max_tokens,
+            thinking: Some(budget.clone()),
+            ..demo.request(prompt.clone())
+        });
+        assert_eq!(outcome.reason, FinishReason::MaxTokens);
+        assert_eq!(outcome.ids.len(), max_tokens);
+        let flags: Vec<bool> = outcome.tokens.iter().map(|t| t.forced).collect();
+        let want = (0..max_tokens).map(|i| i >= max_tokens - forced);
+        assert_eq!(flags, want.collect::<Vec<_>>(), "of {max_tokens}");
+    }
+    for room in 1..6 {
+        let outcome = demo.run(Request {
+            context: prompt.len() + room,
+            ..demo.request(prompt.clone())
+        });
+        assert_eq!(outcome.reason, FinishReason::Context);
+        assert_eq!(outcome.ids.len(), room);
+        // The last token takes the last position.
+        let last = outcome.tokens.last().unwrap();
+        assert_eq!(last.position, prompt.len() + room - 1);
+        // If both limits are reached at once, the caller's own is named.
+        let outcome = demo.run(Request {
+            context: prompt.len() + room,
+            max_tokens: room,
+            ..demo.request(prompt.clone())
+        });
+        assert_eq!(outcome.reason, FinishReason::MaxTokens);
+    }
+}
+
 #[test]
 fn cancelling_stops_at_once_and_the_next_run_is_right() {
     let demo = demo(1);

@@ -58,9 +58,10 @@ impl<B: Backend> Zaya<B> {
         &self.weights.embed
     }
 
-    /// Tokens that a replay needs to rebuild the state from nothing.
+    /// Tokens that a replay needs to rebuild the state from nothing. Without
+    /// convolution context it is still one: the previous token's normed input.
     pub fn replay_span(&self) -> usize {
-        self.shape.context_frames() * self.config.layers
+        (self.shape.context_frames() * self.config.layers).max(1)
     }
 
     pub fn new_state(&self, backend: &B, dtype: KvDtype) -> SequenceState<B> {

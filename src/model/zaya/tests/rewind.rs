@@ -21,6 +21,12 @@ const WIDE_KERNEL: Size = Size {
     ..GOLDEN
 };
 
+/// No convolution context at all: only the previous token's input is carried.
+const SINGLE_TAPS: Size = Size {
+    conv_kernels: [1, 1],
+    ..GOLDEN
+};
+
 fn engine(size: &Size, options: &LoadOptions) -> ZayaEngine<CpuBackend> {
     let backend = CpuBackend::new(options.threads).unwrap();
     ZayaEngine::new(backend, &tensors(size), options)
@@ -60,11 +66,14 @@ fn truncation_is_exact_at_every_position() {
         (GOLDEN, exact()),
         (GOLDEN, LoadOptions::default()),
         (WIDE_KERNEL, exact()),
+        (WIDE_KERNEL, LoadOptions::default()),
+        (SINGLE_TAPS, exact()),
     ] {
         let engine = engine(&size, &options);
         let tokens = tokens();
         let full = prefilled(&engine, &tokens);
-        let span = size.layers * (size.conv_kernels[0] + size.conv_kernels[1] - 2);
+        let frames = size.conv_kernels[0] + size.conv_kernels[1] - 2;
+        let span = (size.layers * frames).max(1);
         for len in 0..LENGTH {
             let mut cache = full.fork();
             let replayed = engine.truncate(&mut cache, len).unwrap();
