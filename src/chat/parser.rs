@@ -16,8 +16,9 @@ use super::{ChatEvent, ToolCall, ToolSpec};
 
 /// Bytes looked at in one go.
 const MAX_PIECE: usize = 256;
-/// Bytes of one call; a runaway call is an error, not a memory problem.
-const MAX_CALL: usize = 1 << 20;
+/// Bytes of one call, room for a value of a megabyte; a runaway call is an
+/// error, not a memory problem.
+const MAX_CALL: usize = 2 << 20;
 /// Bytes of a malformed call that are kept.
 const MAX_RAW: usize = 4096;
 

@@ -264,16 +264,16 @@ fn a_runaway_call_is_given_up() {
     let [ChatEvent::Malformed { raw, reason }, after] = &events[..] else {
         panic!("{} events", events.len());
     };
-    assert!(raw.len() < 5000 && reason.contains("longer than 1048576 bytes"));
+    assert!(raw.len() < 5000 && reason.contains("longer than 2097152 bytes"));
     assert_eq!(after, &text("after"));
     // The bound itself is no cliff that depends on how the text was cut.
     for extra in 0..40 {
         let head = "<zyphra_tool_call><function=read><parameter=path>";
-        let body = "x".repeat((1 << 20) - 60 + extra);
+        let body = "x".repeat(MAX_CALL - 60 + extra);
         let output = format!("{head}{body}</parameter></function></zyphra_tool_call>");
         let mut one = parser(Start::Content, MarkerIds::default());
         let mut events = Vec::new();
-        for piece in [&output[..1 << 20], &output[1 << 20..]] {
+        for piece in [&output[..MAX_CALL], &output[MAX_CALL..]] {
             for at in 0..piece.len().div_ceil(7919) {
                 let end = (at * 7919 + 7919).min(piece.len());
                 events.extend(one.push(None, &piece[at * 7919..end]));

@@ -108,7 +108,7 @@ pub(super) fn typed(raw: &str, schema: Option<&Value>) -> Value {
         .or_else(|| types.integer.then(|| integer(text))?)
         .or_else(|| types.number.then(|| number(text))?)
         .or_else(|| types.boolean.then(|| boolean(text, several))?)
-        .or_else(|| (types.object || types.array).then(|| container(text, &types))?);
+        .or_else(|| (types.object || types.array).then(|| container(text, &types, several))?);
     match value {
         Some(value) => value,
         None if types.string => unquoted(raw).map_or_else(string, Value::String),
@@ -148,17 +148,19 @@ fn boolean(text: &str, strict: bool) -> Option<Value> {
     }))
 }
 
-fn container(text: &str, types: &Types) -> Option<Value> {
+/// Among several types only what fits counts. Alone, any JSON is taken as it is:
+/// the tool can then say what it got instead.
+fn container(text: &str, types: &Types, strict: bool) -> Option<Value> {
     let value = serde_json::from_str(text)
         .ok()
         .or_else(|| literal::parse(text))?;
     let fits = types.object && value.is_object() || types.array && value.is_array();
-    fits.then_some(value)
+    (fits || !strict).then_some(value)
 }
 
 /// The content of a text that is exactly one JSON string literal.
 fn unquoted(raw: &str) -> Option<String> {
-    raw.starts_with('"')
+    (raw.starts_with('"') && raw.ends_with('"'))
         .then(|| serde_json::from_str(raw).ok())
         .flatten()
 }
@@ -192,7 +194,9 @@ mod tests {
                 json!({"a": true, "b": null}),
             ),
             ("array", "[1, 2", json!("[1, 2")),
-            ("array", "5", json!("5")),
+            ("array", "5", json!(5)),
+            ("object", "[1]", json!([1])),
+            ("string", "\"a\" ", json!("\"a\" ")),
         ];
         for (kind, raw, value) in cases {
             assert_eq!(

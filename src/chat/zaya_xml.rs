@@ -37,6 +37,13 @@ pub(super) struct Read {
 
 /// Every call in `body`, or why there is none; in order.
 pub(super) fn read(body: &str, tools: &[ToolSpec], end: End) -> Vec<Result<Read, String>> {
+    let json = body.trim();
+    // Markup within a JSON call is part of its strings.
+    if json.starts_with(['{', '['])
+        && let Ok(payload) = serde_json::from_str(json)
+    {
+        return json_calls(payload, tools, end);
+    }
     let mut calls = Vec::new();
     let mut rest = body;
     let mut budget = MAX_PARTS;
@@ -50,7 +57,13 @@ pub(super) fn read(body: &str, tools: &[ToolSpec], end: End) -> Vec<Result<Read,
         rest = after;
     }
     if calls.is_empty() {
-        return payload(body.trim());
+        let reason = match serde_json::from_str::<Value>(json) {
+            Err(error) if json.starts_with(['{', '[']) => {
+                format!("the call is not valid JSON: {error}")
+            }
+            _ => "there is no `<function=NAME>` in the call".to_owned(),
+        };
+        return vec![Err(reason)];
     }
     calls
 }
@@ -208,12 +221,32 @@ fn objection(name: &str, arguments: &Map<String, Value>) -> Option<String> {
     nameless.then(|| "a parameter has no name; write `<parameter=NAME>`".into())
 }
 
-/// A name up to `>`, or to the end of the line where `>` is missing.
+/// A name up to `>`, or to the end of the line or the next tag where `>` is
+/// missing. A `<` that begins no tag is part of the name.
 fn name(text: &str) -> (String, &str) {
-    let end = text.find(['>', '\n', '<']).unwrap_or(text.len());
-    let name = text[..end].trim().trim_matches('"').to_owned();
-    let rest = &text[end..];
-    (name, rest.strip_prefix('>').unwrap_or(rest))
+    const TAGS: [&str; 7] = [
+        PARAMETER,
+        PARAMETER_BARE,
+        PARAMETER_CLOSE,
+        FUNCTION,
+        FUNCTION_BARE,
+        FUNCTION_CLOSE,
+        "<value>",
+    ];
+    let inner = text.trim_start();
+    let end = { inner.match_indices(['>', '\n', '<']) }
+        .find(|(at, c)| *c != "<" || TAGS.iter().any(|tag| inner[*at..].starts_with(tag)))
+        .map_or(inner.len(), |(at, _)| at);
+    let (name, rest) = inner.split_at(end);
+    let name = name.trim().trim_matches('"').to_owned();
+    if let Some(rest) = rest.trim_start().strip_prefix('>') {
+        return (name, rest);
+    }
+    // Without a `>` a name can't have begun on the next line.
+    if text[..text.len() - inner.len()].contains('\n') {
+        return (String::new(), text);
+    }
+    (name, rest)
 }
 
 /// The name in `<function>NAME` or `<function><name>NAME</name>`.
@@ -237,11 +270,13 @@ fn value_of<'a>(text: &'a str, key: &str, tool: Option<&ToolSpec>) -> (&'a str, 
         let (next, _) = name(&text[at + tag.len()..]);
         next != key && tool.is_some_and(|tool| schema::parameter(tool, &next).is_some())
     });
+    // Nor can the next function's parameters: the end that was found is theirs.
+    let opener = text[..limit].rfind(PARAMETER);
     let function = text[..limit]
         .match_indices(FUNCTION_CLOSE)
         .find(|(at, tag)| {
             let after = text[at + tag.len()..].trim_start();
-            close.is_none() || after.starts_with(FUNCTION)
+            close.is_none() || opener > Some(*at) && after.starts_with(FUNCTION)
         });
     let early = { [other, function] }.into_iter().flatten();
     let (value, closed, rest) = match (early.map(|(at, _)| at).min(), close) {
@@ -282,17 +317,16 @@ fn inline(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// `{"name": ..., "arguments": {...}}`, or a list of them.
-fn payload(text: &str) -> Vec<Result<Read, String>> {
-    if !text.starts_with(['{', '[']) {
-        return vec![Err("there is no `<function=NAME>` in the call".to_owned())];
-    }
-    // serde_json bounds the depth itself.
-    match serde_json::from_str(text) {
-        Ok(Value::Array(calls)) if !calls.is_empty() => calls.into_iter().map(json_call).collect(),
-        Ok(call) => vec![json_call(call)],
-        Err(error) => vec![Err(format!("the call is not valid JSON: {error}"))],
-    }
+/// `{"name": ..., "arguments": {...}}`, or a list of them. serde_json has
+/// bounded the depth.
+fn json_calls(payload: Value, tools: &[ToolSpec], end: End) -> Vec<Result<Read, String>> {
+    let calls = match payload {
+        Value::Array(calls) if !calls.is_empty() => calls,
+        call => vec![call],
+    };
+    { calls.into_iter() }
+        .map(|call| accept(json_call(call)?, State::Whole, tools, end))
+        .collect()
 }
 
 fn json_call(call: Value) -> Result<Read, String> {

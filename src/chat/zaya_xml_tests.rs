@@ -115,6 +115,44 @@ fn json_is_understood() {
 }
 
 #[test]
+fn markup_in_json_is_text() {
+    let body = r#"{"name": "f", "arguments": {"path": "<function=x></function>"}}"#;
+    assert_eq!(one(body).1, json!({"path": "<function=x></function>"}));
+}
+
+#[test]
+fn a_cut_off_json_call_obeys_the_same_rules() {
+    let cut = |body: &str| read(body, &tools(), End::CutOff).remove(0);
+    assert!(cut(r#"{"name": "f", "arguments": {"path": "x"}}"#).is_ok());
+    let missing = cut(r#"{"name": "f", "arguments": {}}"#).unwrap_err();
+    assert!(missing.contains("`path` is missing"), "{missing}");
+    let unknown = cut(r#"{"name": "g", "arguments": {}}"#).unwrap_err();
+    assert!(unknown.contains("`g` isn't known"), "{unknown}");
+}
+
+#[test]
+fn names_may_hold_odd_characters() {
+    for (head, expected) in [
+        ("a<b>", "a<b"),
+        (" a b/é.c >", "a b/é.c"),
+        ("\na\n>", "a"),
+        ("a", "a"),
+    ] {
+        let body = format!("<function=f>\n<parameter={head}\n1\n</parameter>\n</function>");
+        assert_eq!(one(&body).1, json!({expected: "1"}), "{head:?}");
+    }
+    assert_eq!(one("<function=\nf>\n</function>").0, "f");
+    assert!(problem("<function=f>\n<parameter=\nx\n</parameter>\n</function>").contains("no name"));
+}
+
+#[test]
+fn a_function_within_a_value_is_text() {
+    let value = "<function=a>\n</function>\n<function=b>\n</function>";
+    let body = format!("<function=f>\n<parameter=path>\n{value}\n</parameter>\n</function>");
+    assert_eq!(one(&body).1, json!({"path": value}));
+}
+
+#[test]
 fn what_is_no_call_says_why() {
     assert!(problem("").contains("no `<function=NAME>`"));
     assert!(problem("<function=></function>").contains("no name"));
