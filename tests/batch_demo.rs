@@ -254,8 +254,7 @@ fn a_bundle_that_cannot_be_used_ends_with_3() {
 #[test]
 fn misuse_ends_with_2_and_one_line() {
     let dir = workspace();
-    let cases: [&[&str]; 12] = [
-        &[],
+    let cases: [&[&str]; 11] = [
         &["--bogus"],
         &["--prompt"],
         &["--prompt", " "],

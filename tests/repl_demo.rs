@@ -207,9 +207,13 @@ fn the_screen_is_append_only() {
 
 /// Runs a script of lines without a terminal.
 fn script(workspace: &Path, lines: &[&str]) -> (String, Option<i32>) {
+    script_of(workspace, &["repl"], lines)
+}
+
+fn script_of(workspace: &Path, arguments: &[&str], lines: &[&str]) -> (String, Option<i32>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .env_remove("CAIRN_MODEL")
-        .arg("repl")
+        .args(arguments)
         .current_dir(workspace)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -246,7 +250,7 @@ fn three_scripted_turns_do_the_work() {
         "say hi",
         "+say ho",
         "edited src/main.rs",
-        "3 turns, 6 model calls",
+        "turns      3, model calls 6",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -324,4 +328,15 @@ fn a_question_is_stopped_by_an_interrupt_on_a_plain_terminal_too() {
     assert!(!dir.path().join("c.txt").exists());
     terminal.wait("cairn> ");
     assert_eq!(terminal.leave(), 0);
+}
+
+#[test]
+fn cairn_alone_is_the_repl() {
+    let dir = workspace();
+    let (text, status) = script_of(dir.path(), &[], &["list the files in src", "/quit"]);
+    assert_eq!(status, Some(0));
+    assert!(text.contains("src contains lib.rs, main.rs."), "{text}");
+    let (json, status) = script_of(dir.path(), &["--output", "jsonl"], &["hello"]);
+    assert_eq!(status, Some(0));
+    assert!(json.lines().last().unwrap().contains("\"done\""), "{json}");
 }

@@ -14,12 +14,12 @@ mod signals;
 mod start;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::agent::Exit;
-use args::{Cli, Command, DebugCommand, Output};
+use args::{Cli, Command, DebugCommand, Output, RunArgs};
 
 /// Runs `cairn` with these arguments, the program's name first. A panic is an
 /// internal failure, reported in one line.
@@ -40,26 +40,23 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     } = cli;
     match command {
         None if !prompt.is_empty() => start::prompts(&prompt, &run),
-        None if io::stdin().is_terminal() && io::stdout().is_terminal() => start::repl(&run),
-        None => start::misuse(
-            "this is not a terminal; say what to do with --prompt TEXT (see --help)",
-            run.output.unwrap_or_default(),
-        ),
+        None => repl(&run),
         Some(_) if !prompt.is_empty() => start::misuse(
             "--prompt takes no subcommand",
             run.output.unwrap_or_default(),
         ),
-        Some(Command::Repl(inner)) => {
-            let run = inner.or(run);
-            match run.output.unwrap_or_default() {
-                Output::Text => start::repl(&run),
-                Output::Jsonl => start::lines(&run),
-            }
-        }
+        Some(Command::Repl(inner)) => repl(&inner.or(run)),
         Some(Command::Inspect(args)) => look::inspect(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),
         Some(Command::Debug(DebugCommand::Parse(args))) => look::parse(&args),
+    }
+}
+
+fn repl(run: &RunArgs) -> Exit {
+    match run.output.unwrap_or_default() {
+        Output::Text => start::repl(run),
+        Output::Jsonl => start::lines(run),
     }
 }
 

@@ -111,6 +111,10 @@ impl Input {
                 if bytes.is_empty() {
                     return Ok(Line::End);
                 }
+                if bytes.len() as u64 == MOST_LINE && !bytes.ends_with(b"\n") {
+                    // Its rest is part of it, and no message of its own.
+                    source.skip_until(b'\n')?;
+                }
                 let text = String::from_utf8_lossy(&bytes);
                 let text = text.trim_end_matches(['\n', '\r']).to_owned();
                 // A terminal echoes, a script does not: the record shows what was said.
@@ -159,4 +163,21 @@ fn create_private(folder: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_stays_one_line() {
+        let text = format!("{}\nnext\n", "x".repeat(3 << 20));
+        let mut input = Input::plain(io::Cursor::new(text.into_bytes()));
+        match input.line("").unwrap() {
+            Line::Text(line) => assert_eq!(line.len() as u64, MOST_LINE),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(input.line("").unwrap(), Line::Text("next".into()));
+        assert_eq!(input.line("").unwrap(), Line::End);
+    }
 }

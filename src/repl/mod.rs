@@ -146,7 +146,7 @@ impl Repl {
             false => "not yet measured".to_owned(),
         };
         format!(
-            "{} turns, {} model calls\nprompt     {} tokens: {} reused, {} prefilled, {} replayed\n\
+            "turns      {}, model calls {}\nprompt     {} tokens: {} reused, {} prefilled, {} replayed\n\
              generated  {} tokens\n\
              speed      prefill {}, decode {}",
             stats.turns,
