@@ -90,9 +90,7 @@ impl Agent {
             renderer: Renderer::for_bundle(bundle).map_err(|e| e.to_string())?,
             tokenizer: Arc::clone(&bundle.tokenizer),
             stop_ids: bundle.stop_ids.clone(),
-            context: persona
-                .as_ref()
-                .map_or(bundle.context, |p| p.context.min(bundle.context)),
+            context: bundle.usable_context(),
             specs,
             system,
             thinking,

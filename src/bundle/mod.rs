@@ -101,6 +101,12 @@ impl Bundle {
         open::open(error::shown(&name), &Storage::folder(dir)?)
     }
 
+    /// Tokens of context to work with: no more than the persona was trained on.
+    pub fn usable_context(&self) -> usize {
+        let trained = self.persona.as_ref().map(|persona| persona.context);
+        trained.map_or(self.context, |trained| trained.min(self.context))
+    }
+
     /// Opens a bundle that is part of the program: file name and content.
     pub fn embedded(name: &str, files: &[(&str, &'static [u8])]) -> Result<Self, Error> {
         let files = files
