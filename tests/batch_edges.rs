@@ -62,6 +62,27 @@ fn no_file_can_break_a_json_line_or_drive_a_terminal() {
 }
 
 #[test]
+fn a_large_file_does_not_fill_the_context() {
+    let dir = workspace();
+    let text = "pub fn main() { println!(\"words and more words\"); }\n".repeat(20_000);
+    std::fs::write(dir.path().join("big.rs"), text).unwrap();
+    let prompt = ["--output", "jsonl", "--prompt", "read big.rs"];
+    let output = run(dir.path(), &[&prompt[..], &["--prompt", "hello"]].concat());
+    let objects = objects(&output);
+    let result = objects.iter().find(|o| o["type"] == "tool_result").unwrap();
+    assert_eq!(result["truncated"], true);
+    let said = result["output"].as_str().unwrap();
+    assert!(said.contains(" lines omitted ...]\n"), "{said}");
+    // Room is left for the answer, and for the next turn.
+    let reasons = objects.iter().filter(|o| o["type"] == "done");
+    assert!(
+        reasons.clone().all(|o| o["reason"] != "context"),
+        "{objects:?}"
+    );
+    assert_eq!(reasons.count(), 2);
+}
+
+#[test]
 fn thread_counts_without_sense_are_refused() {
     let dir = workspace();
     for (threads, status) in [("0", 2), ("8", 0), ("257", 2), ("99999999999", 2)] {

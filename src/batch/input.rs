@@ -53,7 +53,7 @@ pub fn read_all(
     notice: &mut dyn FnMut(&str),
 ) -> io::Result<Piped> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || pump(source, &sender));
+    std::thread::Builder::new().spawn(move || pump(source, &sender))?;
     let started = Instant::now();
     let mut bytes = Vec::new();
     let mut told = false;

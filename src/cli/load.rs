@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use super::args::{BackendName, RunArgs};
 use super::demo;
@@ -51,7 +52,8 @@ fn announced<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let (done, waiting) = mpsc::channel::<()>();
     let style = Style::of(&io::stderr());
     let name = crate::sandbox::sanitize::for_line(name).into_owned();
-    let watcher = std::thread::spawn(move || {
+    // Without a thread the work is done all the same, in silence.
+    let watcher = std::thread::Builder::new().spawn(move || {
         if waiting.recv_timeout(Progress::PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
             return;
         }
@@ -68,8 +70,8 @@ fn announced<T>(name: &str, work: impl FnOnce() -> T) -> T {
     });
     let result = work();
     drop(done);
-    // It can't panic; and if it did, the work is done all the same.
-    let _ = watcher.join();
+    // It can't panic; and if it did, the work is done.
+    let _ = watcher.map(JoinHandle::join);
     result
 }
 

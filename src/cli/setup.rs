@@ -61,7 +61,8 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         }),
     };
     let loaded = load::load(model, run)?;
-    let tools = (Toolbox::new(workspace, Limits::default()), policy(run));
+    let limits = Limits::default().for_context(loaded.bundle.context);
+    let tools = (Toolbox::new(workspace, limits), policy(run));
     Agent::new(&loaded.bundle, loaded.engine, tools, settings, stop.clone())
         .map_err(|message| Failure::new(Reason::Bundle, message))
 }

@@ -36,7 +36,8 @@ pub fn install(stop: Stop, manner: Manner) -> Result<(), String> {
     // A line editor may have changed the terminal when a signal comes.
     let terminal = tcgetattr(io::stdin()).ok();
     let interactive = io::stdin().is_terminal();
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name("cairn-signals".into());
+    let spawned = thread.spawn(move || {
         for signal in signals.forever() {
             let stopped = match manner {
                 Manner::Run => stop.stop_run(),
@@ -57,7 +58,9 @@ pub fn install(stop: Stop, manner: Manner) -> Result<(), String> {
             }
         }
     });
-    Ok(())
+    spawned
+        .map(drop)
+        .map_err(|e| format!("the signal thread can't be started: {e}"))
 }
 
 fn leave(terminal: Option<&Termios>, manner: Manner) -> ! {

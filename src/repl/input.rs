@@ -106,17 +106,9 @@ impl Input {
                 stdout.write_all(prompt.as_bytes())?;
                 stdout.flush()?;
                 drop(stdout);
-                let mut bytes = Vec::new();
-                source.take(MOST_LINE).read_until(b'\n', &mut bytes)?;
-                if bytes.is_empty() {
+                let Some(text) = plain_line(source)? else {
                     return Ok(Line::End);
-                }
-                if bytes.len() as u64 == MOST_LINE && !bytes.ends_with(b"\n") {
-                    // Its rest is part of it, and no message of its own.
-                    source.skip_until(b'\n')?;
-                }
-                let text = String::from_utf8_lossy(&bytes);
-                let text = text.trim_end_matches(['\n', '\r']).to_owned();
+                };
                 // A terminal echoes, a script does not: the record shows what was said.
                 if !io::stdin().is_terminal() {
                     writeln!(
@@ -140,6 +132,21 @@ impl Input {
             let _ = editor.append_history(path);
         }
     }
+}
+
+/// A line without its end, `None` after the last. Its first megabyte, if it is
+/// longer: the rest is part of it, and no message of its own.
+fn plain_line(source: &mut dyn BufRead) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    source.take(MOST_LINE).read_until(b'\n', &mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if bytes.len() as u64 == MOST_LINE && !bytes.ends_with(b"\n") {
+        source.skip_until(b'\n')?;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
 /// Where the history lives, its folder made: `$XDG_STATE_HOME/cairn/history`,
@@ -172,12 +179,10 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_and_stays_one_line() {
         let text = format!("{}\nnext\n", "x".repeat(3 << 20));
-        let mut input = Input::plain(io::Cursor::new(text.into_bytes()));
-        match input.line("").unwrap() {
-            Line::Text(line) => assert_eq!(line.len() as u64, MOST_LINE),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(input.line("").unwrap(), Line::Text("next".into()));
-        assert_eq!(input.line("").unwrap(), Line::End);
+        let mut source = text.as_bytes();
+        let mut line = || plain_line(&mut source).unwrap();
+        assert_eq!(line().unwrap().len() as u64, MOST_LINE);
+        assert_eq!(line().as_deref(), Some("next"));
+        assert_eq!(line(), None);
     }
 }

@@ -42,6 +42,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Tightened for a model with so many tokens of context, so that no single
+    /// result fills it: in the worst case a byte is a token, in text about three.
+    #[must_use]
+    pub fn for_context(self, tokens: usize) -> Limits {
+        Limits {
+            output_bytes: self.output_bytes.min((tokens / 2).max(512)),
+            output_lines: self.output_lines.min((tokens / 64).max(16)),
+            ..self
+        }
+    }
+
     pub(super) fn output(&self) -> Limit {
         Limit {
             bytes: self.output_bytes,

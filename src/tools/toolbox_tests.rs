@@ -234,3 +234,14 @@ fn a_long_preview_is_cut_but_a_command_never_is() {
             .starts_with("error: the command is too long (33005 bytes")
     );
 }
+
+#[test]
+fn a_small_context_gets_small_results() {
+    let limits = |tokens| {
+        let limits = Limits::default().for_context(tokens);
+        (limits.output_bytes, limits.output_lines)
+    };
+    assert_eq!(limits(131_072), (16 * 1024, 400));
+    assert_eq!(limits(3072), (1536, 48));
+    assert_eq!(limits(0), (512, 16));
+}
