@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Reason};
 use crate::chat::ToolCall;
-use crate::generate::{FinishReason, PromptUsage};
+pub use crate::generate::FinishReason as Finish;
+use crate::generate::PromptUsage;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -92,28 +93,4 @@ pub struct ToolResult {
 pub enum Verdict {
     Allowed,
     Denied,
-}
-
-/// [`FinishReason`] as the log spells it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    #[default]
-    Stop,
-    MaxTokens,
-    Context,
-    Loop,
-    Cancelled,
-}
-
-impl From<FinishReason> for Finish {
-    fn from(reason: FinishReason) -> Self {
-        match reason {
-            FinishReason::Stop => Self::Stop,
-            FinishReason::MaxTokens => Self::MaxTokens,
-            FinishReason::Context => Self::Context,
-            FinishReason::Loop => Self::Loop,
-            FinishReason::Cancelled => Self::Cancelled,
-        }
-    }
 }

@@ -117,7 +117,7 @@ impl Model {
                 generate::Event::Failed(message) => return Err(message),
                 generate::Event::Finished { reason, tail, ids } => {
                     self.stats.decode_seconds += since.elapsed().as_secs_f64();
-                    let answer = collector.finish(&tail, ids, reason.into(), front);
+                    let answer = collector.finish(&tail, ids, reason, front);
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
                     self.remember(prepared.ids, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));

@@ -26,9 +26,3 @@ pub enum KvMode {
     /// to rebuild the convolution state by replay.
     Stored,
 }
-
-impl Rows {
-    pub fn total(&self) -> usize {
-        self.segments.iter().map(|s| s.len).sum()
-    }
-}

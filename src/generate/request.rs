@@ -94,10 +94,12 @@ pub struct Token {
     pub forced: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// A stop id was sampled; it is the last of the run's ids.
+    #[default]
     Stop,
     MaxTokens,
     /// The context is full.
