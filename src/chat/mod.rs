@@ -2,6 +2,7 @@
 //! model output to reasoning, text and tool calls. Nothing that a user or a
 //! tool says becomes a control token, and no markup reaches visible text.
 
+mod bounds;
 mod content;
 mod error;
 mod event;

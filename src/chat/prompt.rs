@@ -98,9 +98,22 @@ const END_OF_TURN: &str = "<|im_end|>";
 
 impl Renderer {
     /// # Errors
-    /// The bundle's template can't be used.
+    /// The bundle's template can't be used: it doesn't compile, or a short
+    /// conversation already exceeds its bounds.
     pub fn for_bundle(bundle: &Bundle) -> Result<Self, Error> {
         let template = Template::new(bundle.template.as_deref())?;
+        template.check(Context {
+            messages: json!([
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": "hello"},
+                {"role": "user", "content": "bye"},
+            ]),
+            tools: Value::Null,
+            bos_token: "<bos>".into(),
+            eos_token: END_OF_TURN.into(),
+            add_generation_prompt: true,
+            enable_thinking: false,
+        })?;
         Ok(Self::new(template, Arc::clone(&bundle.tokenizer)))
     }
 

@@ -3,29 +3,26 @@
 //! output and its time are bounded, and what goes wrong is one line.
 
 use std::io;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
 
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value, filters};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
+use super::bounds::{self, FUEL, Failure};
 use super::{Error, python};
 
 /// Renders what the template of ZAYA renders; for bundles that bring none.
 const FALLBACK: &str = include_str!("fallback.jinja");
 const NAME: &str = "chat_template";
 
-/// Instructions of one rendering. A message costs some hundreds.
-const FUEL: u64 = 20_000_000;
 /// Bytes of one rendering.
 const MAX_OUTPUT: usize = 64 << 20;
 /// Bytes of a template's source. Real ones have about ten thousand.
 const MAX_SOURCE: usize = 4 << 20;
-/// Fuel counts instructions, but an instruction on huge strings can take long.
-const DEADLINE: Duration = Duration::from_secs(30);
-/// Enough for minijinja's recursion limit, whatever thread the caller is on.
-const STACK: usize = 32 << 20;
+/// Columns that `indent` and `format` may be asked for. The engine allocates them
+/// at once, which no watch from outside can stop.
+const MAX_WIDTH: usize = 1000;
 
 /// A compiled chat template.
 #[derive(Clone)]
@@ -60,7 +57,7 @@ impl Template {
             )));
         }
         let source = source.to_owned();
-        let environment = on_own_stack(move || {
+        let environment = bounds::run(move || {
             let mut environment = environment()?;
             environment.add_template_owned(NAME, source)?;
             Ok(environment)
@@ -71,10 +68,24 @@ impl Template {
     }
 
     /// # Errors
+    /// The template exceeds its bounds on this conversation. Any other error
+    /// may be the conversation's.
+    pub(super) fn check(&self, context: Context) -> Result<(), Error> {
+        match self.run(context) {
+            Err(bound @ Failure::Bound(_)) => Err(bound.into()),
+            Ok(_) | Err(Failure::Template(_)) => Ok(()),
+        }
+    }
+
+    /// # Errors
     /// The template raised an error, or exceeded its bounds.
     pub(super) fn render(&self, context: Context) -> Result<String, Error> {
+        Ok(self.run(context)?)
+    }
+
+    fn run(&self, context: Context) -> Result<String, Failure> {
         let environment = Arc::clone(&self.environment);
-        on_own_stack(move || {
+        bounds::run(move || {
             let variables = Value::from_pairs([
                 ("messages", value(&context.messages)),
                 ("tools", value(&context.tools)),
@@ -109,7 +120,30 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     env.set_fuel(Some(FUEL));
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_undefined_behavior(UndefinedBehavior::Lenient);
-    env.set_unknown_method_callback(unknown_method_callback);
+    env.set_unknown_method_callback(|state, value, method, args| {
+        if method == "format" {
+            narrow_format(value, args)?;
+        }
+        unknown_method_callback(state, value, method, args)
+    });
+    env.add_filter("engine.format", filters::format);
+    env.add_filter(
+        "format",
+        |state: &mut State, value: Value, args: Rest<Value>| {
+            narrow_format(&value, &args)?;
+            let all: Vec<Value> = std::iter::once(value).chain(args.0).collect();
+            state.apply_filter("engine.format", &all)
+        },
+    );
+    env.add_filter("engine.indent", filters::indent);
+    env.add_filter(
+        "indent",
+        |state: &mut State, value: Value, args: Rest<Value>| {
+            narrow(args.iter().cloned())?;
+            let all: Vec<Value> = std::iter::once(value).chain(args.0).collect();
+            state.apply_filter("engine.indent", &all)
+        },
+    );
     env.set_formatter(|out, _, value| {
         let text = match value.as_str() {
             Some(text) => return Ok(out.write_str(text)?),
@@ -152,6 +186,35 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     Ok(env)
 }
 
+/// Refuses a format that asks for more than [`MAX_WIDTH`], by a number in the
+/// text or by one that `*` takes from the arguments.
+fn narrow_format(format: &Value, args: &[Value]) -> Result<(), minijinja::Error> {
+    let text = format.as_str().unwrap_or_default();
+    for spec in text.split(['%', ':']).skip(1) {
+        let spec = spec.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '*');
+        let end = spec.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '*'));
+        let spec = &spec[..end.unwrap_or(spec.len())];
+        if spec.contains('*') {
+            narrow(args.iter().cloned())?;
+        }
+        let numbers = spec.split(['.', '*']).filter(|n| !n.is_empty());
+        narrow(numbers.map(|n| n.parse().map_or(Value::from(u64::MAX), |n: u64| n.into())))?;
+    }
+    Ok(())
+}
+
+/// Refuses widths beyond [`MAX_WIDTH`].
+fn narrow(mut widths: impl Iterator<Item = Value>) -> Result<(), minijinja::Error> {
+    let wide = |n: &Value| n.is_integer() && n.as_usize().is_none_or(|n| n > MAX_WIDTH);
+    match widths.any(|n| wide(&n)) {
+        true => Err(minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            format!("a width of more than {MAX_WIDTH}"),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Order of keys is preserved.
 fn value(json: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
@@ -169,50 +232,6 @@ fn value(json: &serde_json::Value) -> Value {
             Value::from_pairs(object.iter().map(|(k, v)| (k.as_str(), value(v))))
         }
     }
-}
-
-/// Runs template work on a thread of its own: known stack, limited time, and a
-/// panic inside the engine is an error like any other. Work that exceeds its
-/// time is left behind; it ends when its fuel does.
-fn on_own_stack<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, minijinja::Error> + Send + 'static,
-) -> Result<T, Error> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name("chat-template".into())
-        .stack_size(STACK)
-        .spawn(move || {
-            // The receiver is gone only if the deadline has passed.
-            let _ = sender.send(work());
-        })
-        .map_err(|e| Error::new(format!("chat template: no thread to run it: {e}")))?;
-    match receiver.recv_timeout(DEADLINE) {
-        Ok(result) => result.map_err(|e| describe(&e)),
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::new(format!(
-            "chat template: took longer than {} seconds",
-            DEADLINE.as_secs()
-        ))),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(Error::new("chat template: the template engine failed"))
-        }
-    }
-}
-
-fn describe(error: &minijinja::Error) -> Error {
-    let what = match error.kind() {
-        ErrorKind::OutOfFuel => format!("more than {FUEL} steps: does it end?"),
-        kind => match error.detail() {
-            Some(detail) => format!("{kind}: {detail}"),
-            None => kind.to_string(),
-        },
-    };
-    let place = error.line().map(|l| format!(", line {l}"));
-    let cause = std::error::Error::source(error).map(|c| format!(" ({c})"));
-    Error::new(format!(
-        "chat template{}: {what}{}",
-        place.unwrap_or_default(),
-        cause.unwrap_or_default()
-    ))
 }
 
 struct Bounded(Vec<u8>);

@@ -89,6 +89,38 @@ fn hostile_templates_end_in_an_error() {
 }
 
 #[test]
+fn widths_are_bounded() {
+    for wide in [
+        "{{ '%1000000000000d' | format(1) }}",
+        "{{ '%-*d' | format(1000000000000, 1) }}",
+        "{{ '%.1000000000000f' | format(1) }}",
+        "{{ '{:>1000000000000}'.format('a') }}",
+        "{{ 'a' | indent(1000000000000) }}",
+    ] {
+        let error = render(wide).unwrap_err();
+        assert!(error.contains("width of more than"), "{wide}: {error}");
+    }
+    let narrow = "{{ '%s on 20240101: %d%% %5.1f' | format('a', 123456, 1.5) }} \
+        {{ '{:>3}|{}'.format('b', 123456) }} {{ 'a\n20240101' | indent(2) }}";
+    assert_eq!(
+        render(narrow).unwrap(),
+        "a on 20240101: 123456%   1.5   b|123456 a\n  20240101"
+    );
+}
+
+#[test]
+fn a_template_is_checked_before_it_is_used() {
+    let check = |source: &str| {
+        let template = Template::new(Some(source)).unwrap();
+        template.check(context(json!([{"role": "user", "content": "hi"}])))
+    };
+    check("{{ raise_exception('not these') }}").unwrap();
+    check("{{ messages[9].content.x }}").unwrap();
+    check("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}")
+        .unwrap_err();
+}
+
+#[test]
 fn without_a_template_the_built_in_one_renders() {
     let template = Template::new(None).unwrap();
     let mut plain = context(json!([

@@ -31,16 +31,20 @@ struct Conversation {
     add_generation_prompt: Option<bool>,
 }
 
-/// The prompt that `bundle` makes of `input`, a JSON object with `messages`,
-/// `tools`, `enable_thinking` (default: whether the bundle can) and
-/// `add_generation_prompt` (default: true).
-pub fn render(input: &str, bundle: &Bundle, output: RenderOutput) -> Result<String> {
-    let renderer = Renderer::for_bundle(bundle)?;
+/// The prompt that `bundle` makes with its `renderer` of `input`, a JSON object
+/// with `messages`, `tools`, `enable_thinking` (default: whether the bundle can)
+/// and `add_generation_prompt` (default: true).
+pub fn render(
+    input: &str,
+    bundle: &Bundle,
+    renderer: &Renderer,
+    output: RenderOutput,
+) -> Result<String> {
     let thinking = match bundle.thinking {
         ThinkingSupport::None => Thinking::Off,
         ThinkingSupport::Optional | ThinkingSupport::Default => Thinking::On,
     };
-    render_with(input, &renderer, thinking, output)
+    render_with(input, renderer, thinking, output)
 }
 
 fn render_with(

@@ -11,7 +11,7 @@ use super::{debug_logits, fail, inspect};
 use crate::agent::Exit;
 use crate::backend::{KvDtype, SkipMode};
 use crate::bundle::{self, Bundle};
-use crate::chat::Start;
+use crate::chat::{Renderer, Start};
 use crate::model;
 
 /// Most bytes read from stdin or from a schema.
@@ -78,7 +78,11 @@ pub fn render(args: &RenderArgs) -> Exit {
         true => RenderOutput::Ids,
         false => RenderOutput::Text,
     };
-    match debug_chat::render(&input, &bundle, output) {
+    let renderer = match Renderer::for_bundle(&bundle) {
+        Ok(renderer) => renderer,
+        Err(error) => return fail(Exit::Bundle, &error.to_string()),
+    };
+    match debug_chat::render(&input, &bundle, &renderer, output) {
         Ok(text) => print(&text),
         Err(error) => fail(Exit::Usage, &format!("{error:#}")),
     }
