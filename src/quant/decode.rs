@@ -77,6 +77,7 @@ impl ScaleType {
     ///
     /// # Panics
     /// If the array is shorter.
+    #[inline(always)]
     pub fn get(self, array: &[u8], i: usize) -> f32 {
         let at = &array[i * self.size()..];
         match self {
@@ -87,14 +88,17 @@ impl ScaleType {
     }
 }
 
-fn widen_bf16(bits: u16) -> f32 {
+/// A BF16 as f32, exact.
+#[inline(always)]
+pub fn widen_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// Exact. Without branches or calls, so that loops over it vectorise on any
+/// An F16 as f32, exact. Without branches or calls, so that loops over it vectorise on any
 /// machine: the exponent is moved by a multiplication, which also normalises
 /// subnormals.
-fn widen_f16(bits: u16) -> f32 {
+#[inline(always)]
+pub fn widen_f16(bits: u16) -> f32 {
     const TWO_TO_112: f32 = f32::from_bits(0x7780_0000);
     let magnitude = u32::from(bits & 0x7fff) << 13;
     let finite = f32::from_bits(magnitude) * TWO_TO_112;

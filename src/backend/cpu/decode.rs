@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::level::{Level, per_level};
-use crate::quant::{Format, Matrix, ScaleType};
+use crate::quant::{Format, Matrix, ScaleType, widen_bf16, widen_f16};
 
 /// A matrix ready for [`Weight::decode`].
 pub struct Weight {
@@ -84,7 +84,7 @@ impl Weight {
     /// What the dot product with a decoded row is multiplied by.
     pub(super) fn row_scale(&self, row: usize) -> f32 {
         match &self.matrix.format {
-            Format::Mxtq { norms, .. } => f16_at(norms, row),
+            Format::Mxtq { norms, .. } => ScaleType::F16.get(norms, row),
             _ => 1.0,
         }
     }
@@ -114,7 +114,7 @@ impl Weight {
             }
             (
                 Format::Affine {
-                    bits: 8,
+                    bits: bits @ (4 | 8),
                     group,
                     scales,
                     biases,
@@ -122,49 +122,13 @@ impl Weight {
                 },
                 _,
             ) => {
-                let affine = Affine {
-                    scales,
-                    biases,
-                    dtype: *dtype,
-                    first: row * (m.cols / group),
-                };
-                for (g, (q, out)) in codes
-                    .chunks_exact(*group)
-                    .zip(out.chunks_exact_mut(*group))
-                    .enumerate()
-                {
-                    let (s, b) = affine.group(g);
-                    for (w, &q) in out.iter_mut().zip(q) {
-                        *w = f32::from(q) * s + b;
-                    }
-                }
-            }
-            (
-                Format::Affine {
-                    bits: 4,
-                    group,
-                    scales,
-                    biases,
-                    dtype,
-                },
-                _,
-            ) => {
-                let affine = Affine {
-                    scales,
-                    biases,
-                    dtype: *dtype,
-                    first: row * (m.cols / group),
-                };
-                for (g, (q, out)) in codes
-                    .chunks_exact(group / 2)
-                    .zip(out.chunks_exact_mut(*group))
-                    .enumerate()
-                {
-                    let (s, b) = affine.group(g);
-                    for (w, &q) in out.as_chunks_mut::<2>().0.iter_mut().zip(q) {
-                        w[0] = f32::from(q & 15) * s + b;
-                        w[1] = f32::from(q >> 4) * s + b;
-                    }
+                let (scales, biases): (&[u8], &[u8]) = (scales, biases);
+                let first = row * (m.cols / group);
+                let pair = |g| (dtype.get(scales, first + g), dtype.get(biases, first + g));
+                if *bits == 8 {
+                    decode_affine8(codes, *group, pair, out);
+                } else {
+                    decode_affine4(codes, *group, pair, out);
                 }
             }
             // Rare formats are decoded by the reference.
@@ -189,54 +153,31 @@ fn same_codebook(a: &Matrix, b: &Matrix) -> bool {
     }
 }
 
-/// Scales and biases of one row's groups.
-struct Affine<'a> {
-    scales: &'a [u8],
-    biases: &'a [u8],
-    dtype: ScaleType,
-    first: usize,
-}
-
-impl Affine<'_> {
-    #[inline(always)]
-    fn group(&self, group: usize) -> (f32, f32) {
-        let i = self.first + group;
-        match self.dtype {
-            ScaleType::F16 => (f16_at(self.scales, i), f16_at(self.biases, i)),
-            ScaleType::Bf16 => (bf16_at(self.scales, i), bf16_at(self.biases, i)),
-            ScaleType::F32 => (f32_at(self.scales, i), f32_at(self.biases, i)),
+/// `pair` gives a group's scale and bias.
+#[inline(always)]
+fn decode_affine8(codes: &[u8], group: usize, pair: impl Fn(usize) -> (f32, f32), out: &mut [f32]) {
+    let groups = codes.chunks_exact(group).zip(out.chunks_exact_mut(group));
+    for (g, (q, out)) in groups.enumerate() {
+        let (s, b) = pair(g);
+        for (w, &q) in out.iter_mut().zip(q) {
+            *w = f32::from(q) * s + b;
         }
     }
 }
 
+/// The same for two codes a byte.
 #[inline(always)]
-fn f16_at(bytes: &[u8], i: usize) -> f32 {
-    f16_to_f32(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
-}
-
-#[inline(always)]
-fn bf16_at(bytes: &[u8], i: usize) -> f32 {
-    f32::from_bits(u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) << 16)
-}
-
-#[inline(always)]
-fn f32_at(bytes: &[u8], i: usize) -> f32 {
-    f32::from_le_bytes([
-        bytes[4 * i],
-        bytes[4 * i + 1],
-        bytes[4 * i + 2],
-        bytes[4 * i + 3],
-    ])
-}
-
-/// Exact for all values, subnormals included, and without a branch: the
-/// exponent is re-biased by a multiplication, so that loops vectorise.
-#[inline(always)]
-pub(super) fn f16_to_f32(h: u16) -> f32 {
-    let magnitude = u32::from(h & 0x7fff);
-    let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
-    let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
-    f32::from_bits(scaled.to_bits() | special | u32::from(h & 0x8000) << 16)
+fn decode_affine4(codes: &[u8], group: usize, pair: impl Fn(usize) -> (f32, f32), out: &mut [f32]) {
+    let groups = codes
+        .chunks_exact(group / 2)
+        .zip(out.chunks_exact_mut(group));
+    for (g, (q, out)) in groups.enumerate() {
+        let (s, b) = pair(g);
+        for (w, &q) in out.as_chunks_mut::<2>().0.iter_mut().zip(q) {
+            w[0] = f32::from(q & 15) * s + b;
+            w[1] = f32::from(q >> 4) * s + b;
+        }
+    }
 }
 
 #[inline(always)]
@@ -247,16 +188,16 @@ fn decode_f32(bytes: &[u8], out: &mut [f32]) {
 }
 
 #[inline(always)]
-pub(super) fn decode_f16(bytes: &[u8], out: &mut [f32]) {
+fn decode_f16(bytes: &[u8], out: &mut [f32]) {
     for (w, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
-        *w = f16_to_f32(u16::from_le_bytes(*b));
+        *w = widen_f16(u16::from_le_bytes(*b));
     }
 }
 
 #[inline(always)]
 fn decode_bf16(bytes: &[u8], out: &mut [f32]) {
     for (w, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
-        *w = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+        *w = widen_bf16(u16::from_le_bytes(*b));
     }
 }
 
@@ -283,23 +224,6 @@ fn decode_mxtq(codes: &[u8], bits: u32, codebook: &[f32], out: &mut [f32]) {
         for w in values {
             *w = codebook[(word & mask) as usize];
             word >>= bits;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::f16_to_f32;
-
-    #[test]
-    fn every_half_converts_exactly() {
-        for bits in 0..=u16::MAX {
-            let want = half::f16::from_bits(bits).to_f32();
-            let got = f16_to_f32(bits);
-            assert!(
-                got == want || (got.is_nan() && want.is_nan()),
-                "{bits:#x}: {got} {want}"
-            );
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use half::f16;
 
-use super::decode::f16_to_f32;
 use crate::backend::{KvDtype, KvStore};
+use crate::quant::widen_f16;
 
 /// Positions per block.
 pub(super) const BLOCK: usize = 64;
@@ -80,7 +80,7 @@ impl Kv {
         let at = at..at + self.width;
         match &*self.blocks[position / BLOCK] {
             Block::F16 { k, v } => {
-                let read = |half: &[u16]| half.iter().map(|&h| f16_to_f32(h)).collect();
+                let read = |half: &[u16]| half.iter().map(|&h| widen_f16(h)).collect();
                 (read(&k[at.clone()]), read(&v[at]))
             }
             Block::F32 { k, v } => (k[at.clone()].to_vec(), v[at].to_vec()),
@@ -92,7 +92,7 @@ impl Kv {
     #[inline(always)]
     pub(super) fn keys(&self, block: usize, head: usize, head_dim: usize, out: &mut [f32]) {
         match &*self.blocks[block] {
-            Block::F16 { k, .. } => gather(k, self.width, head, head_dim, out, |h| f16_to_f32(*h)),
+            Block::F16 { k, .. } => gather(k, self.width, head, head_dim, out, |h| widen_f16(*h)),
             Block::F32 { k, .. } => gather(k, self.width, head, head_dim, out, |x| *x),
         }
     }
@@ -101,7 +101,7 @@ impl Kv {
     #[inline(always)]
     pub(super) fn values(&self, block: usize, head: usize, head_dim: usize, out: &mut [f32]) {
         match &*self.blocks[block] {
-            Block::F16 { v, .. } => gather(v, self.width, head, head_dim, out, |h| f16_to_f32(*h)),
+            Block::F16 { v, .. } => gather(v, self.width, head, head_dim, out, |h| widen_f16(*h)),
             Block::F32 { v, .. } => gather(v, self.width, head, head_dim, out, |x| *x),
         }
     }
