@@ -10,6 +10,55 @@ use serde_json::{Map, Value};
 /// The mark. Untrusted text that contains it gets U+FFFD in its place.
 pub(super) const MARK: char = '\u{fdd0}';
 
+/// What JSON schemas are made of, and templates look up by name. Some templates
+/// write other keys of a schema as tags, so those are as untrusted as values.
+const KEYWORDS: [&str; 44] = [
+    "$comment",
+    "$defs",
+    "$id",
+    "$ref",
+    "$schema",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "contains",
+    "default",
+    "definitions",
+    "dependentRequired",
+    "deprecated",
+    "description",
+    "else",
+    "enum",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "if",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "nullable",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "required",
+    "then",
+    "title",
+    "type",
+    "uniqueItems",
+];
+
 /// The texts of control tokens, arranged for finding them.
 pub(super) struct Marker {
     texts: HashSet<Box<str>>,
@@ -113,7 +162,11 @@ impl Marker {
                 }
                 (_, value) => self.mark_value(value),
             };
-            (insert(keyword, self.inner(keyword)), value)
+            let keyword = match KEYWORDS.contains(&keyword.as_str()) {
+                true => keyword.clone(),
+                false => self.mark(keyword),
+            };
+            (keyword, value)
         });
         Value::Object(marked.collect())
     }
@@ -249,11 +302,15 @@ mod tests {
 
     #[test]
     fn schemas_keep_their_keywords() {
-        let marker = Marker::new(["<description>", "<type>"]);
+        let marker = Marker::new(["<description>", "<type>", "</type>"]);
         let schema = serde_json::json!({
             "type": "object", "description": "x<type>",
             "properties": {"description": {"type": "string"}},
         });
+        // Other keys may become tags.
+        let tag = marker.mark_schema(&serde_json::json!({"/type>": 1, "type": 2}));
+        let keys: Vec<&String> = tag.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["\u{fdd0}/type>", "type"]);
         let marked = marker.mark_schema(&schema);
         assert_eq!(marked["type"], "object");
         assert_eq!(marked["description"], "x<\u{fdd0}type>");

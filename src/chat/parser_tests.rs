@@ -297,9 +297,26 @@ fn nothing_is_held_back_without_need() {
 
 #[test]
 fn large_inputs_take_linear_time() {
+    let by_letter = |text: &str| {
+        let mut parser = parser(Start::Content, MarkerIds::default());
+        let mut letter = [0; 4];
+        let mut events = Vec::new();
+        for c in text.chars() {
+            events.extend(parser.push(None, c.encode_utf8(&mut letter)));
+        }
+        events.extend(parser.finish());
+        coalesce(events)
+    };
     let started = std::time::Instant::now();
     for unit in [
         "<",
+        "<parameter=path",
+        "<parameter=path>\n</function>\n",
+        "<function=read>\n<parameter=path>x</parameter>",
+        "<parameter=path\n<value",
+        "\n\n<function=read>{",
+        "</think><think>",
+        "日本<",
         "<zyphra_tool_call>",
         "<function=read>\n",
         "\n<function=",
@@ -307,10 +324,14 @@ fn large_inputs_take_linear_time() {
         "</func</function>",
     ] {
         let body = unit.repeat((1 << 20) / unit.len());
-        parse(&body);
-        parse(&format!(
-            "<zyphra_tool_call><function=write>{body}</zyphra_tool_call>"
-        ));
+        let call = format!("<zyphra_tool_call><function=write>{body}</zyphra_tool_call>");
+        for text in [body, call] {
+            let one = std::time::Instant::now();
+            let whole = parse(&text);
+            assert!(by_letter(&text) == whole, "{unit}");
+            let took = one.elapsed();
+            assert!(took.as_secs() < 4, "{unit:?}: {took:?}");
+        }
     }
     let took = started.elapsed();
     assert!(took.as_secs() < 20, "{took:?}");
