@@ -10,8 +10,8 @@ use crate::tools;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     TurnStarted,
-    Progress {
-        phase: Phase,
+    /// Prompt tokens run so far, of those that have to be.
+    Prefill {
         done: usize,
         total: usize,
     },
@@ -51,13 +51,6 @@ pub enum Event {
     },
     /// The last event of a turn.
     Done(Done),
-}
-
-/// What takes long enough to show progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Load,
-    Prefill,
 }
 
 #[derive(Clone, Debug, PartialEq)]

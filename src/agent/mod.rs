@@ -21,7 +21,7 @@ pub use crate::chat::Thinking;
 pub use driver::Agent;
 pub use effect::Effect;
 pub use entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
-pub use event::{Approval, Done, Event, Front, Phase, Question};
+pub use event::{Approval, Done, Event, Front, Question};
 pub use exit::{Exit, Reason};
 pub use log::{Journal, Session, parse};
 pub use machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry::{Answer, Finish, Kind};
-use super::event::{Event, Front, Phase};
+use super::event::{Event, Front};
 use super::machine::Machine;
 use super::present::thousands;
 use super::settings::THINKING_BUDGET;
@@ -100,11 +100,9 @@ impl Model {
         let mut since = Instant::now();
         for event in self.generator.submit(request, cancel.clone()) {
             match event {
-                generate::Event::Prefill { done, total } => front.event(&Event::Progress {
-                    phase: Phase::Prefill,
-                    done,
-                    total,
-                }),
+                generate::Event::Prefill { done, total } => {
+                    front.event(&Event::Prefill { done, total });
+                }
                 generate::Event::Started(prompt) => {
                     usage = Some(prompt);
                     self.stats.prefill_seconds += since.elapsed().as_secs_f64();

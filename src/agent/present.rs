@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::event::Phase;
 use crate::sandbox::sanitize;
 
 /// Shown characters of one argument, and lines of one tool result.
@@ -112,7 +111,7 @@ impl Progress {
     /// What to write to a stream of this `style` now, if anything.
     pub fn update(
         &mut self,
-        (phase, done, total): (Phase, usize, usize),
+        (done, total): (usize, usize),
         style: Style,
         now: Instant,
     ) -> Option<String> {
@@ -129,17 +128,13 @@ impl Progress {
             return None;
         }
         self.shown = Some(now);
-        let (what, unit) = match phase {
-            Phase::Load => ("loading", "bytes"),
-            Phase::Prefill => ("reading the prompt", "tokens"),
-        };
         Some(match style {
-            Style::Plain => format!("{what}: {} {unit}\n", thousands(total)),
+            Style::Plain => format!("reading the prompt: {} tokens\n", thousands(total)),
             Style::Ansi => {
                 let filled = done * 20 / total.max(1);
                 let rate = done as f64 / now.duration_since(started).as_secs_f64().max(1e-3);
                 format!(
-                    "\r\x1b[2K{what} [{}{}] {} of {} {unit} ({rate:.0}/s)",
+                    "\r\x1b[2Kreading the prompt [{}{}] {} of {} tokens ({rate:.0}/s)",
                     "#".repeat(filled),
                     ".".repeat(20 - filled),
                     thousands(done),
@@ -181,7 +176,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut progress = Progress::default();
-        let step = |done| (Phase::Prefill, done, 100);
+        let step = |done| (done, 100);
         assert_eq!(progress.update(step(0), Style::Ansi, at(0)), None);
         assert_eq!(progress.update(step(10), Style::Ansi, at(400)), None);
         let shown = progress.update(step(50), Style::Ansi, at(600)).unwrap();

@@ -70,7 +70,7 @@ pub fn object(event: &Event) -> Option<Value> {
                 "session": done.session,
             }),
         ),
-        Event::TurnStarted | Event::Progress { .. } | Event::Token(_) | Event::Notice { .. } => {
+        Event::TurnStarted | Event::Prefill { .. } | Event::Token(_) | Event::Notice { .. } => {
             return None;
         }
     };

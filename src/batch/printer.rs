@@ -124,7 +124,7 @@ impl Printer {
             Event::TurnStarted
             | Event::Token(_)
             | Event::Usage { .. }
-            | Event::Progress { .. }
+            | Event::Prefill { .. }
             | Event::Notice { .. }
             | Event::Error { .. } => {}
         }
@@ -173,12 +173,9 @@ impl Printer {
 impl Front for Printer {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Progress { phase, done, total } => {
+            Event::Prefill { done, total } => {
                 let now = Instant::now();
-                if let Some(line) =
-                    self.progress
-                        .update((*phase, *done, *total), self.err_style, now)
-                {
+                if let Some(line) = self.progress.update((*done, *total), self.err_style, now) {
                     self.err(&line);
                 }
                 return;

@@ -184,7 +184,7 @@ impl Run<'_> {
             spec,
         };
         let mut steps = self.loaded.engine.step(&mut [row])?;
-        steps.pop().ok_or(Error::ForeignCache)
+        steps.pop().ok_or(Error::NoResult)
     }
 }
 

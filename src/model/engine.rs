@@ -77,6 +77,8 @@ pub enum Error {
     UnknownToken(u32, usize),
     #[error("a cache of another engine was given to this one")]
     ForeignCache,
+    #[error("the engine gave no result for a row")]
+    NoResult,
 }
 
 /// Hears how many of how many tokens are done; `Break` stops.

@@ -74,10 +74,10 @@ impl Screen {
     }
 
     pub fn event(&mut self, event: &Event) {
-        if let Event::Progress { phase, done, total } = event {
+        if let Event::Prefill { done, total } = event {
             let line = self
                 .progress
-                .update((*phase, *done, *total), self.err, Instant::now());
+                .update((*done, *total), self.err, Instant::now());
             self.status(line);
             return;
         }
@@ -116,7 +116,7 @@ impl Screen {
                     _ => self.dim(&format!("(the turn ended: {})", done.reason.word())),
                 }
             }
-            Event::Token(_) | Event::Usage { .. } | Event::Progress { .. } => {}
+            Event::Token(_) | Event::Usage { .. } | Event::Prefill { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::level::{Level, per_level};
 use crate::quant::{Format, Matrix, ScaleType, widen_bf16, widen_f16};
 
-/// A matrix ready for [`Weight::decode`].
+/// A matrix ready to be decoded row by row.
 pub struct Weight {
     pub(super) matrix: Matrix,
     tables: Option<Arc<ByteTable>>,
