@@ -7,6 +7,7 @@
 //! is what a fused kernel is tested against.
 
 pub mod cpu;
+pub mod kernels;
 mod random;
 mod rows;
 mod sample;

@@ -1,0 +1,15 @@
+//! The custom Metal kernels as data: for each its text, its signature, its
+//! geometry, and the plain computation that it is checked against. Nothing here
+//! needs a Mac: `backend::mlx` runs these on a device, the tests run them in an
+//! emulator.
+
+mod array;
+mod random;
+mod spec;
+
+pub use array::{Element, Elements, HostArray};
+pub use random::Random;
+pub use spec::{Dims, KernelSpec, Port};
+
+/// Every kernel.
+pub static ALL: &[&KernelSpec] = &[];
