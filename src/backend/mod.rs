@@ -8,12 +8,14 @@
 
 pub mod cpu;
 pub mod kernels;
+mod qkv;
 mod random;
 mod rows;
 mod sample;
 mod traits;
 mod weights;
 
+pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};
 pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};
