@@ -89,11 +89,35 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Short name for the user, e.g. "cpu".
     fn name(&self) -> &'static str;
 
+    /// Name and activation type for the user, e.g. "cpu, f32 activations".
+    fn describe(&self) -> String {
+        format!("{}, f32 activations", self.name())
+    }
+
     /// Runs a step's worth of operations where the backend wants them run
-    /// (its own threads, its own stream).
+    /// (its own threads, its own stream). Uploads, reading and every operation
+    /// are called in here; ids and empty states may be made anywhere.
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         work()
     }
+
+    /// What has gone wrong on the device since this was last asked, in one line.
+    /// What was read from it in that time means nothing.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it pays to start a step before the last one's results are read:
+    /// the device then works while the host looks at them.
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
+    /// Starts computing a step's results, without waiting for them.
+    fn start(&self, _ids: &Self::Ids, _stats: &Self::Stats, _routes: &[Self::Routes]) {}
+
+    /// Computes this and what it depends on, now.
+    fn finish(&self, _tensor: &Self::Tensor) {}
 
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;

@@ -79,6 +79,8 @@ pub enum Error {
     ForeignCache,
     #[error("the engine gave no result for a row")]
     NoResult,
+    #[error("the {0} backend failed: {1}")]
+    Backend(&'static str, String),
 }
 
 /// Hears how many of how many tokens are done; `Break` stops.

@@ -43,7 +43,11 @@ pub fn load(bundle: &Bundle, options: &LoadOptions) -> Result<Box<dyn Engine>, L
                 backend: "cpu",
                 reason: e.to_string(),
             })?;
-            Ok(Box::new(ZayaEngine::new(backend, tensors, options)))
+            let engine = ZayaEngine::new(backend, tensors, options).map_err(|e| LoadError {
+                backend: "cpu",
+                reason: e.to_string(),
+            })?;
+            Ok(Box::new(engine))
         }
     }
 }
