@@ -4,12 +4,21 @@
 //! emulator.
 
 mod array;
+mod cca;
+mod cca_decode;
+mod cca_prefill;
+mod cca_reference;
+#[cfg(test)]
+mod cca_tests;
 mod random;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
+pub use cca::cca_dims;
+pub use cca_decode::CCA_DECODE;
+pub use cca_prefill::CCA_PREFILL;
 pub use random::Random;
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[];
+pub static ALL: &[&KernelSpec] = &[&CCA_DECODE, &CCA_PREFILL];
