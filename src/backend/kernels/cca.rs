@@ -2,7 +2,7 @@
 //! call, which calls they can do, the text both are compiled with, and random
 //! calls. The formulas are in `cca_reference`.
 
-use super::{Dims, Element, HostArray, Random};
+use super::{Dims, Element, HostArray, Port, Random};
 use crate::backend::AttentionShape;
 
 /// Helper functions of both kernels.
@@ -11,6 +11,18 @@ pub(super) const HEADER: &str = include_str!("cca_common.metal");
 /// Weights may be stored in any of these; all else is f32.
 pub(super) const WEIGHT: &[Element] = &[Element::F16, Element::Bf16, Element::F32];
 pub(super) const F32: &[Element] = &[Element::F32];
+
+pub(super) const fn port(
+    name: &'static str,
+    elements: &'static [Element],
+    shape: &'static [&'static str],
+) -> Port {
+    Port {
+        name,
+        elements,
+        shape,
+    }
+}
 
 /// All sizes but `ROWS`: compiled in.
 pub(super) const TEMPLATE: &[&str] = &[
@@ -106,8 +118,8 @@ pub(super) fn random_shape(rows: usize, random: &mut Random) -> Dims {
     Dims::new(&call(rows, heads, dim, kernels, rotary))
 }
 
-/// Inputs in the order of the kernels' signatures. `sequences` is the number of
-/// states; row `r` is at position `position(r)`.
+/// Inputs in the order of the kernels' signatures. With `sequences` states have
+/// a leading extent, that many; `positions` are those of the rows.
 pub(super) fn random_inputs(
     d: &Dims,
     sequences: Option<usize>,

@@ -9,7 +9,7 @@ threadgroup float4 taps[TILE * PADDED / 4];
 threadgroup float mixed[TILE * DIM];
 
 const uint lane = thread_index_in_simdgroup;
-const uint simdgroup = simdgroup_index_in_threadgroup;
+const uint simd_group = simdgroup_index_in_threadgroup;
 const uint thread_index = thread_index_in_threadgroup;
 const uint threads = threads_per_threadgroup.x;
 const uint head = threadgroup_position_in_grid.y;
@@ -23,7 +23,7 @@ typedef decltype(cca_four(grouped)) Four;
 Four weights[OUTPUTS][CHUNKS];
 #pragma clang loop unroll(full)
 for (uint o = 0; o < OUTPUTS; o++) {
-  const uint row = head * DIM + simdgroup * OUTPUTS + o;
+  const uint row = head * DIM + simd_group * OUTPUTS + o;
 #pragma clang loop unroll(full)
   for (uint c = 0; c < CHUNKS; c++) {
     const uint column = min((c * 32 + lane) * 4, uint(COLUMNS - 4));
@@ -79,12 +79,12 @@ for (uint r = 0; r < count; r++) {
     kept = lane == o ? sum : kept;
   }
   if (lane < OUTPUTS) {
-    mixed[r * DIM + simdgroup * OUTPUTS + lane] = kept;
+    mixed[r * DIM + simd_group * OUTPUTS + lane] = kept;
   }
 }
 threadgroup_barrier(mem_flags::mem_threadgroup);
 
-for (uint r = simdgroup; r < count; r += simdgroups_per_threadgroup) {
+for (uint r = simd_group; r < count; r += simdgroups_per_threadgroup) {
   const uint row = first + r;
   device float* out = head < uint(QUERY_HEADS)
       ? q_out + row * QUERY_WIDTH + head * DIM

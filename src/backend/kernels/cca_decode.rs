@@ -1,103 +1,36 @@
 //! CCA for decoding: one new token of each of `ROWS` sequences, each with its
 //! own state. A threadgroup has one head of four sequences.
 
-use super::cca::{Call, F32, HEADER, TEMPLATE, WEIGHT, call, supported, zaya};
-use super::{Dims, KernelSpec, Port, cca, cca_reference};
+use super::cca::{F32, HEADER, TEMPLATE, WEIGHT, call, port, supported, zaya};
+use super::{Dims, KernelSpec, cca, cca_reference};
 
 /// Rows of a threadgroup and channels of a simdgroup, as in the kernel's text.
 const TILE: usize = 4;
 const OUTPUTS: usize = 8;
 
+/// Inputs as in [`super::CCA_PREFILL`], but with one state per row.
 pub static CCA_DECODE: KernelSpec = KernelSpec {
     name: "cca_decode",
     inputs: &[
-        Port {
-            name: "q",
-            elements: F32,
-            shape: &["ROWS", "QUERY_WIDTH"],
-        },
-        Port {
-            name: "k",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "v_current",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
-        Port {
-            name: "v_delayed",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
-        Port {
-            name: "frames",
-            elements: F32,
-            shape: &["ROWS", "CONTEXT", "CHANNELS"],
-        },
-        Port {
-            name: "previous",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
-        Port {
-            name: "depthwise",
-            elements: WEIGHT,
-            shape: &["CHANNELS", "K0"],
-        },
-        Port {
-            name: "depthwise_bias",
-            elements: F32,
-            shape: &["CHANNELS"],
-        },
-        Port {
-            name: "grouped",
-            elements: WEIGHT,
-            shape: &["CHANNELS", "COLUMNS"],
-        },
-        Port {
-            name: "grouped_bias",
-            elements: F32,
-            shape: &["CHANNELS"],
-        },
-        Port {
-            name: "temp",
-            elements: F32,
-            shape: &["KV_HEADS"],
-        },
-        Port {
-            name: "rotary",
-            elements: F32,
-            shape: &["ROWS", "PAIRS", "2"],
-        },
+        port("q", F32, &["ROWS", "QUERY_WIDTH"]),
+        port("k", F32, &["ROWS", "KEY_WIDTH"]),
+        port("v_current", F32, &["ROWS", "HALF"]),
+        port("v_delayed", F32, &["ROWS", "HALF"]),
+        port("frames", F32, &["ROWS", "CONTEXT", "CHANNELS"]),
+        port("previous", F32, &["ROWS", "HALF"]),
+        port("depthwise", WEIGHT, &["CHANNELS", "K0"]),
+        port("depthwise_bias", F32, &["CHANNELS"]),
+        port("grouped", WEIGHT, &["CHANNELS", "COLUMNS"]),
+        port("grouped_bias", F32, &["CHANNELS"]),
+        port("temp", F32, &["KV_HEADS"]),
+        port("rotary", F32, &["ROWS", "PAIRS", "2"]),
     ],
     outputs: &[
-        Port {
-            name: "q_out",
-            elements: F32,
-            shape: &["ROWS", "QUERY_WIDTH"],
-        },
-        Port {
-            name: "k_out",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "v_out",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "frames_out",
-            elements: F32,
-            shape: &["ROWS", "CONTEXT", "CHANNELS"],
-        },
-        Port {
-            name: "previous_out",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
+        port("q_out", F32, &["ROWS", "QUERY_WIDTH"]),
+        port("k_out", F32, &["ROWS", "KEY_WIDTH"]),
+        port("v_out", F32, &["ROWS", "KEY_WIDTH"]),
+        port("frames_out", F32, &["ROWS", "CONTEXT", "CHANNELS"]),
+        port("previous_out", F32, &["ROWS", "HALF"]),
     ],
     header: HEADER,
     source: include_str!("cca_decode.metal"),
@@ -118,7 +51,8 @@ pub static CCA_DECODE: KernelSpec = KernelSpec {
         &call(2, [4, 2], 16, [2, 2], 8),
         &call(9, [6, 3], 24, [3, 2], 24),
         &call(3, [2, 1], 40, [2, 1], 6),
-        &WIDEST,
+        // The most that is supported.
+        &call(4, [3, 1], 128, [4, 3], 128),
     ],
     random_shape: |random| cca::random_shape(random.between(0, 9), random),
     random_inputs: |d, random| {
@@ -127,8 +61,6 @@ pub static CCA_DECODE: KernelSpec = KernelSpec {
         cca::random_inputs(d, Some(rows), &positions, random)
     },
 };
-
-const WIDEST: Call = call(4, [3, 1], 128, [4, 3], 128);
 
 fn threads(d: &Dims) -> usize {
     d.get("DIM") / OUTPUTS * 32

@@ -10,7 +10,7 @@ threadgroup float convolved[(TILE + K1 - 1) * STRIDE];
 threadgroup float weights[K1 * DEPTH * STRIDE];
 
 const uint lane = thread_index_in_simdgroup;
-const uint simdgroup = simdgroup_index_in_threadgroup;
+const uint simd_group = simdgroup_index_in_threadgroup;
 const uint thread_index = thread_index_in_threadgroup;
 const uint threads = threads_per_threadgroup.x;
 const uint head = threadgroup_position_in_grid.y;
@@ -40,7 +40,7 @@ for (uint m = 0; m < TILE / 8; m++) {
   sums[m][0] = simdgroup_matrix<float, 8, 8>(0.0f);
   sums[m][1] = simdgroup_matrix<float, 8, 8>(0.0f);
 }
-const uint column = simdgroup * 16;
+const uint column = simd_group * 16;
 const bool has_second = column + 8 < uint(DIM);
 
 for (uint d = 0; d < uint(DIM); d += DEPTH) {
@@ -87,7 +87,7 @@ for (uint m = 0; m < TILE / 8; m++) {
 }
 threadgroup_barrier(mem_flags::mem_threadgroup);
 
-for (uint r = simdgroup; r < count; r += simdgroups_per_threadgroup) {
+for (uint r = simd_group; r < count; r += simdgroups_per_threadgroup) {
   const uint row = first + r;
   device float* out = head < uint(QUERY_HEADS)
       ? q_out + row * QUERY_WIDTH + head * DIM

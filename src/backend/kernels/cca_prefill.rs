@@ -1,103 +1,41 @@
 //! CCA for prefill: `ROWS` consecutive tokens of one sequence. A threadgroup has
 //! one head of 32 tokens, so weights are read once for these.
 
-use super::cca::{Call, F32, HEADER, TEMPLATE, WEIGHT, call, supported, zaya};
-use super::{Dims, KernelSpec, Port, cca, cca_reference};
+use super::cca::{F32, HEADER, TEMPLATE, WEIGHT, call, port, supported, zaya};
+use super::{Dims, KernelSpec, cca, cca_reference};
 
 /// Rows of a threadgroup and channels of a simdgroup, as in the kernel's text.
 const TILE: usize = 32;
 const OUTPUTS: usize = 16;
 
+/// `q` and `k` are raw projections; `v_current` and `v_delayed` both value
+/// projections of the same rows, of which the second comes out a row later;
+/// `frames` the last raw `[q | k]`, oldest first, and `previous` the delayed
+/// projection of the row before: the state, whose successor is written too.
+/// `grouped` must begin at a multiple of four elements; its columns are
+/// `d * K1 + tap`. `rotary` is (cos, sin) of each row's angles.
 pub static CCA_PREFILL: KernelSpec = KernelSpec {
     name: "cca_prefill",
     inputs: &[
-        Port {
-            name: "q",
-            elements: F32,
-            shape: &["ROWS", "QUERY_WIDTH"],
-        },
-        Port {
-            name: "k",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "v_current",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
-        Port {
-            name: "v_delayed",
-            elements: F32,
-            shape: &["ROWS", "HALF"],
-        },
-        Port {
-            name: "frames",
-            elements: F32,
-            shape: &["CONTEXT", "CHANNELS"],
-        },
-        Port {
-            name: "previous",
-            elements: F32,
-            shape: &["HALF"],
-        },
-        Port {
-            name: "depthwise",
-            elements: WEIGHT,
-            shape: &["CHANNELS", "K0"],
-        },
-        Port {
-            name: "depthwise_bias",
-            elements: F32,
-            shape: &["CHANNELS"],
-        },
-        Port {
-            name: "grouped",
-            elements: WEIGHT,
-            shape: &["CHANNELS", "COLUMNS"],
-        },
-        Port {
-            name: "grouped_bias",
-            elements: F32,
-            shape: &["CHANNELS"],
-        },
-        Port {
-            name: "temp",
-            elements: F32,
-            shape: &["KV_HEADS"],
-        },
-        Port {
-            name: "rotary",
-            elements: F32,
-            shape: &["ROWS", "PAIRS", "2"],
-        },
+        port("q", F32, &["ROWS", "QUERY_WIDTH"]),
+        port("k", F32, &["ROWS", "KEY_WIDTH"]),
+        port("v_current", F32, &["ROWS", "HALF"]),
+        port("v_delayed", F32, &["ROWS", "HALF"]),
+        port("frames", F32, &["CONTEXT", "CHANNELS"]),
+        port("previous", F32, &["HALF"]),
+        port("depthwise", WEIGHT, &["CHANNELS", "K0"]),
+        port("depthwise_bias", F32, &["CHANNELS"]),
+        port("grouped", WEIGHT, &["CHANNELS", "COLUMNS"]),
+        port("grouped_bias", F32, &["CHANNELS"]),
+        port("temp", F32, &["KV_HEADS"]),
+        port("rotary", F32, &["ROWS", "PAIRS", "2"]),
     ],
     outputs: &[
-        Port {
-            name: "q_out",
-            elements: F32,
-            shape: &["ROWS", "QUERY_WIDTH"],
-        },
-        Port {
-            name: "k_out",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "v_out",
-            elements: F32,
-            shape: &["ROWS", "KEY_WIDTH"],
-        },
-        Port {
-            name: "frames_out",
-            elements: F32,
-            shape: &["CONTEXT", "CHANNELS"],
-        },
-        Port {
-            name: "previous_out",
-            elements: F32,
-            shape: &["HALF"],
-        },
+        port("q_out", F32, &["ROWS", "QUERY_WIDTH"]),
+        port("k_out", F32, &["ROWS", "KEY_WIDTH"]),
+        port("v_out", F32, &["ROWS", "KEY_WIDTH"]),
+        port("frames_out", F32, &["CONTEXT", "CHANNELS"]),
+        port("previous_out", F32, &["HALF"]),
     ],
     header: HEADER,
     source: include_str!("cca_prefill.metal"),
@@ -120,7 +58,8 @@ pub static CCA_PREFILL: KernelSpec = KernelSpec {
         &call(40, [4, 2], 16, [2, 2], 8),
         &call(65, [6, 3], 24, [1, 2], 24),
         &call(7, [2, 1], 40, [2, 1], 6),
-        &WIDEST,
+        // The most that is supported.
+        &call(9, [3, 1], 128, [4, 3], 128),
     ],
     random_shape: |random| cca::random_shape(random.between(0, 70), random),
     random_inputs: |d, random| {
@@ -129,8 +68,6 @@ pub static CCA_PREFILL: KernelSpec = KernelSpec {
         cca::random_inputs(d, None, &positions, random)
     },
 };
-
-const WIDEST: Call = call(9, [3, 1], 128, [4, 3], 128);
 
 fn threads(d: &Dims) -> usize {
     d.get("DIM").div_ceil(OUTPUTS) * 32

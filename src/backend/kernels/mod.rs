@@ -2,6 +2,14 @@
 //! geometry, and the plain computation that it is checked against. Nothing here
 //! needs a Mac: `backend::mlx` runs these on a device, the tests run them in an
 //! emulator.
+//!
+//! What a kernel's text has to mind beyond C++: an input of fewer than eight
+//! elements is in the `constant` address space, so helpers are templates over
+//! the type of such pointers, and no `?:` mixes their elements with `device`
+//! ones. Simd operations and barriers are reached by all lanes or none. Arrays
+//! in registers are indexed by unrolled loops only. Threadgroup arrays are
+//! declared in the body, not in helpers. MLX passes `NAME_shape` and the thread
+//! attributes that the body mentions; helpers get them as arguments.
 
 mod array;
 mod cca;
