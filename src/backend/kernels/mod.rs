@@ -4,11 +4,15 @@
 //! emulator.
 
 mod array;
+mod compare;
 mod random;
+mod selftest;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
+pub use compare::{Comparison, compare, compare_all};
 pub use random::Random;
+pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
