@@ -18,14 +18,18 @@ mod cca_prefill;
 mod cca_reference;
 #[cfg(test)]
 mod cca_tests;
+mod compare;
 mod random;
+mod selftest;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
 pub use cca::cca_dims;
 pub use cca_decode::CCA_DECODE;
 pub use cca_prefill::CCA_PREFILL;
+pub use compare::{Comparison, compare, compare_all};
 pub use random::Random;
+pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
