@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod jang;
+mod mlx;
 mod oracle;
 mod probe;
 mod readme;
@@ -34,6 +35,8 @@ enum Task {
     DemoEval(demo::EvalArgs),
     /// Compare logits and encoders with the reference programs
     Oracle(oracle::Args),
+    /// Fetch and build MLX for tests and type checks off Apple Silicon
+    MlxSetup(mlx::SetupArgs),
     /// Record the README's example by running it
     ReadmeExample,
     /// Measure opening and running one bundle, as JSON
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
+        Task::MlxSetup(args) => mlx::run(&args),
         Task::ReadmeExample => readme::record(),
         Task::Probe(args) => probe::run(&args),
     };
