@@ -37,6 +37,8 @@ enum Task {
     Oracle(oracle::Args),
     /// Fetch and build MLX for tests and type checks off Apple Silicon
     MlxSetup(mlx::SetupArgs),
+    /// Run the tests of the MLX engine
+    MlxTest,
     /// Record the README's example by running it
     ReadmeExample,
     /// Measure opening and running one bundle, as JSON
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
+        Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),
         Task::Probe(args) => probe::run(&args),
     };

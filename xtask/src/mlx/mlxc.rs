@@ -72,12 +72,9 @@ pub fn build(
         .map(|number| folder.join(format!("{number}.o")))
         .collect();
     let queue = Mutex::new(sources.iter().zip(&objects));
-    let worker = || -> Result<()> {
-        loop {
-            let next = queue.lock().ok().and_then(|mut queue| queue.next());
-            let Some((source, object)) = next else {
-                return Ok(());
-            };
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    let worker = || {
+        while let Some((source, object)) = next() {
             let mut command = Command::new(&compiler.program);
             command.args(FLAGS).stdin(Stdio::null());
             command
@@ -86,8 +83,13 @@ pub fn build(
             command.arg("-I").arg(&mlx_sys.mlx_c);
             command.arg("-I").arg(mlx_headers);
             command.arg("-c").arg(source).arg("-o").arg(object);
-            crate::execute(&mut command, &format!("compiling {}", source.display()))?;
+            let outcome = crate::execute(&mut command, &format!("compiling {}", source.display()));
+            if outcome.is_err() {
+                while next().is_some() {}
+                return outcome;
+            }
         }
+        Ok(())
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

@@ -8,10 +8,12 @@ mod config;
 mod mlxc;
 mod product;
 mod sources;
+mod suite;
 mod wheels;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -30,12 +32,12 @@ const TRIPLES: &[&str] = &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gn
 pub struct Setup {
     /// For cargo's `--config`.
     pub config: PathBuf,
-    /// Where the loader finds MLX; not there after a setup for type checks only.
-    pub library: Option<PathBuf>,
+    /// Where the loader finds MLX; none after a setup for type checks only.
+    library: Option<PathBuf>,
 }
 
 pub fn run(args: &SetupArgs) -> Result<()> {
-    if host()? == config::MAC {
+    if on_a_mac()? {
         println!("on Apple Silicon mlx-sys builds MLX itself: there is nothing to set up");
         return Ok(());
     }
@@ -44,15 +46,50 @@ pub fn run(args: &SetupArgs) -> Result<()> {
     Ok(())
 }
 
+pub fn run_tests() -> Result<()> {
+    println!("{}", suite::run()?);
+    Ok(())
+}
+
+pub use config::MAC;
+pub use suite::run as test;
+
+/// cargo with the MLX engine in the build: what `subcommand` should do follows.
+/// On Apple Silicon that is plain cargo.
+pub fn cargo(subcommand: &str) -> Result<Command> {
+    let mut cargo = crate::cargo();
+    cargo.arg(subcommand);
+    if on_a_mac()? {
+        return Ok(cargo);
+    }
+    let Setup { config, library } = setup(None)?;
+    // After the subcommand: clippy is a program of its own and sees only that.
+    cargo.arg("--config").arg(config);
+    cargo.args(["--features", "mlx", "--target-dir", "target/mlx-build"]);
+    // The configuration's rpath is lost where RUSTFLAGS is set.
+    let mut places: Vec<PathBuf> = library.into_iter().collect();
+    if let Some(others) = std::env::var_os(LOADER_PATH) {
+        places.extend(std::env::split_paths(&others));
+    }
+    cargo.env(LOADER_PATH, std::env::join_paths(places)?);
+    Ok(cargo)
+}
+
+const LOADER_PATH: &str = "LD_LIBRARY_PATH";
+
+fn on_a_mac() -> Result<bool> {
+    Ok(host()? == MAC)
+}
+
 /// Makes what is missing or was made from something else. A second run does
 /// nothing; two at a time wait for each other.
 pub fn setup(target: Option<&str>) -> Result<Setup> {
     let host = host()?;
     let target = target.unwrap_or(&host);
     ensure!(
-        target == host || target == config::MAC,
+        target == host || target == MAC,
         "MLX can't be set up for {target} on this machine, only for {host} or {}",
-        config::MAC
+        MAC
     );
     if !TRIPLES.contains(&host.as_str()) {
         bail!(
