@@ -4,12 +4,14 @@
 //! emulator.
 
 mod array;
+mod hadamard;
 mod random;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
+pub use hadamard::HADAMARD_ROTATE;
 pub use random::Random;
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[];
+pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE];
