@@ -4,14 +4,18 @@
 //! emulator.
 
 mod array;
+mod experts;
 mod hadamard;
+mod mxtq_matvec;
 mod random;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
+pub use experts::expert_dims;
 pub use hadamard::HADAMARD_ROTATE;
+pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE];
+pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE, &MXTQ_MATVEC];
