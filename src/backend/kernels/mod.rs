@@ -6,6 +6,8 @@
 mod array;
 mod experts;
 mod hadamard;
+mod mxtq_down;
+mod mxtq_gate_up;
 mod mxtq_matvec;
 mod random;
 mod spec;
@@ -13,9 +15,11 @@ mod spec;
 pub use array::{Element, Elements, HostArray};
 pub use experts::expert_dims;
 pub use hadamard::HADAMARD_ROTATE;
+pub use mxtq_down::MXTQ_DOWN;
+pub use mxtq_gate_up::MXTQ_GATE_UP;
 pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE, &MXTQ_MATVEC];
+pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE, &MXTQ_MATVEC, &MXTQ_GATE_UP, &MXTQ_DOWN];
