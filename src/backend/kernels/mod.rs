@@ -8,6 +8,7 @@ mod experts;
 mod hadamard;
 mod mxtq_down;
 mod mxtq_gate_up;
+mod mxtq_matmul;
 mod mxtq_matvec;
 mod random;
 mod spec;
@@ -17,9 +18,16 @@ pub use experts::expert_dims;
 pub use hadamard::HADAMARD_ROTATE;
 pub use mxtq_down::MXTQ_DOWN;
 pub use mxtq_gate_up::MXTQ_GATE_UP;
+pub use mxtq_matmul::MXTQ_MATMUL;
 pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[&HADAMARD_ROTATE, &MXTQ_MATVEC, &MXTQ_GATE_UP, &MXTQ_DOWN];
+pub static ALL: &[&KernelSpec] = &[
+    &HADAMARD_ROTATE,
+    &MXTQ_MATVEC,
+    &MXTQ_GATE_UP,
+    &MXTQ_DOWN,
+    &MXTQ_MATMUL,
+];
