@@ -4,6 +4,7 @@
 //! emulator.
 
 mod array;
+pub mod dispatch;
 mod experts;
 mod hadamard;
 mod mxtq_down;
