@@ -4,6 +4,7 @@
 //! emulator.
 
 mod array;
+mod compare;
 pub mod dispatch;
 mod experts;
 mod hadamard;
@@ -12,9 +13,11 @@ mod mxtq_gate_up;
 mod mxtq_matmul;
 mod mxtq_matvec;
 mod random;
+mod selftest;
 mod spec;
 
 pub use array::{Element, Elements, HostArray};
+pub use compare::{Comparison, compare, compare_all};
 pub use experts::expert_dims;
 pub use hadamard::HADAMARD_ROTATE;
 pub use mxtq_down::MXTQ_DOWN;
@@ -22,6 +25,7 @@ pub use mxtq_gate_up::MXTQ_GATE_UP;
 pub use mxtq_matmul::MXTQ_MATMUL;
 pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
+pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
