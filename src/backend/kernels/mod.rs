@@ -19,6 +19,13 @@ mod cca_reference;
 #[cfg(test)]
 mod cca_tests;
 mod compare;
+pub mod dispatch;
+mod experts;
+mod hadamard;
+mod mxtq_down;
+mod mxtq_gate_up;
+mod mxtq_matmul;
+mod mxtq_matvec;
 mod random;
 mod selftest;
 mod spec;
@@ -28,9 +35,23 @@ pub use cca::cca_dims;
 pub use cca_decode::CCA_DECODE;
 pub use cca_prefill::CCA_PREFILL;
 pub use compare::{Comparison, compare, compare_all};
+pub use experts::expert_dims;
+pub use hadamard::HADAMARD_ROTATE;
+pub use mxtq_down::MXTQ_DOWN;
+pub use mxtq_gate_up::MXTQ_GATE_UP;
+pub use mxtq_matmul::MXTQ_MATMUL;
+pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
 pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
 
 /// Every kernel.
-pub static ALL: &[&KernelSpec] = &[&CCA_DECODE, &CCA_PREFILL];
+pub static ALL: &[&KernelSpec] = &[
+    &HADAMARD_ROTATE,
+    &MXTQ_MATVEC,
+    &MXTQ_GATE_UP,
+    &MXTQ_DOWN,
+    &MXTQ_MATMUL,
+    &CCA_DECODE,
+    &CCA_PREFILL,
+];
