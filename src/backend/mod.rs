@@ -8,6 +8,8 @@
 
 pub mod cpu;
 pub mod kernels;
+#[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
+pub mod mlx;
 mod qkv;
 mod random;
 mod rows;

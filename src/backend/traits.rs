@@ -29,6 +29,17 @@ impl AttentionShape {
         self.kv_heads * self.head_dim / 2
     }
 
+    /// (sin, cos) of each rotated pair at an absolute position: pair `i` turns by
+    /// `position * theta^(-2 i / rotary_dims)`.
+    pub fn rotation(&self, position: usize) -> impl Iterator<Item = (f32, f32)> {
+        let (dims, theta) = (self.rotary_dims, self.rope_theta);
+        (0..dims / 2).map(move |i| {
+            let frequency = theta.powf(-2.0 * i as f64 / dims as f64);
+            let (sin, cos) = (position as f64 * frequency).sin_cos();
+            (sin as f32, cos as f32)
+        })
+    }
+
     /// Frames of raw context that the two convolutions need.
     pub fn context_frames(&self) -> usize {
         self.conv_kernels[0] + self.conv_kernels[1] - 2

@@ -12,8 +12,10 @@ pub struct EngineInfo {
     /// Fused layers; also the number of expert choices per token.
     pub layers: usize,
     pub experts: usize,
-    /// Backend and activation type, e.g. "cpu, f32".
+    /// Backend and activation type, e.g. "cpu, f32 activations".
     pub backend: String,
+    /// What the user should know about how it was loaded, a line each.
+    pub notices: Vec<String>,
 }
 
 /// The state of one sequence: its tokens and what the model computed for them.

@@ -27,7 +27,12 @@ pub(super) struct ZayaEngine<B: Backend> {
 impl<B: Backend> ZayaEngine<B> {
     /// # Errors
     /// If the backend can't take the weights.
-    pub fn new(backend: B, tensors: &Tensors, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn new(
+        backend: B,
+        tensors: &Tensors,
+        options: &LoadOptions,
+        notices: Vec<String>,
+    ) -> Result<Self, Error> {
         let config = &tensors.config;
         let model = backend.enter(|| Zaya::new(&backend, tensors, options.skip));
         let engine = Self {
@@ -36,6 +41,7 @@ impl<B: Backend> ZayaEngine<B> {
                 layers: config.layers,
                 experts: config.experts,
                 backend: backend.describe(),
+                notices,
             },
             model,
             kv: options.kv,

@@ -204,15 +204,9 @@ struct Rotary {
 
 impl Rotary {
     fn at(position: usize, shape: &AttentionShape) -> Self {
-        let dims = shape.rotary_dims;
-        let sin_cos = (0..dims / 2)
-            .map(|i| {
-                let frequency = shape.rope_theta.powf(-2.0 * i as f64 / dims as f64);
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
-                (sin as f32, cos as f32)
-            })
-            .collect();
-        Self { sin_cos }
+        Self {
+            sin_cos: shape.rotation(position).collect(),
+        }
     }
 
     fn apply(&self, head: &mut [f32]) {

@@ -3,7 +3,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Dims, HADAMARD_ROTATE, KernelSpec, MXTQ_DOWN, MXTQ_GATE_UP, MXTQ_MATMUL, MXTQ_MATVEC};
+use super::{
+    CCA_DECODE, CCA_PREFILL, Dims, HADAMARD_ROTATE, KernelSpec, MXTQ_DOWN, MXTQ_GATE_UP,
+    MXTQ_MATMUL, MXTQ_MATVEC,
+};
 
 /// What a model asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +102,20 @@ pub static RULES: &[Rule] = &[
         experts: ANY,
         rows: 0..=8,
         kernel: &MXTQ_DOWN,
+    },
+    Rule {
+        operation: Operation::CcaDecode,
+        bits: &[],
+        experts: ANY,
+        rows: ANY,
+        kernel: &CCA_DECODE,
+    },
+    Rule {
+        operation: Operation::CcaPrefill,
+        bits: &[],
+        experts: ANY,
+        rows: ANY,
+        kernel: &CCA_PREFILL,
     },
 ];
 

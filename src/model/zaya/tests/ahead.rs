@@ -13,7 +13,13 @@ const PROMPT: [u32; 5] = [2, 7, 11, 5, 63];
 
 fn engine() -> ZayaEngine<CpuBackend> {
     let backend = CpuBackend::new(1).unwrap();
-    ZayaEngine::new(backend, &tensors(&GOLDEN), &LoadOptions::default()).unwrap()
+    ZayaEngine::new(
+        backend,
+        &tensors(&GOLDEN),
+        &LoadOptions::default(),
+        Vec::new(),
+    )
+    .unwrap()
 }
 
 fn started(engine: &dyn Engine) -> Cache {
