@@ -38,6 +38,7 @@ fn every_kernel_agrees_with_its_reference() {
 }
 
 #[test]
-fn a_sample_agrees() {
-    all_agree(&[&emulator::samples::ADD]);
+fn samples_agree() {
+    use emulator::samples::{ADD, MATMUL, MEAN, TRANSPOSE};
+    all_agree(&[&ADD, &MEAN, &TRANSPOSE, &MATMUL]);
 }
