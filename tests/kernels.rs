@@ -38,8 +38,18 @@ fn every_kernel_agrees_with_its_reference() {
 }
 
 #[test]
-fn a_sample_agrees() {
-    all_agree(&[&emulator::samples::ADD]);
+fn every_kernel_stays_within_the_subset() {
+    let complaints: Vec<String> = kernels::ALL
+        .iter()
+        .flat_map(|spec| emulator::lint::check(spec))
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn samples_agree() {
+    use emulator::samples::{ADD, MATMUL, MEAN, TRANSPOSE};
+    all_agree(&[&ADD, &MEAN, &TRANSPOSE, &MATMUL]);
 }
 
 /// Not only as near as any kernel: rotated activations have the bits that the
