@@ -64,6 +64,8 @@ struct Compiler {
 /// Runs kernels in the emulator, in both lane orders.
 pub struct EmuRunner {
     compiler: &'static Compiler,
+    /// Seconds that a call may take.
+    limit: usize,
 }
 
 type Built = Arc<OnceLock<Result<PathBuf, String>>>;
@@ -88,7 +90,17 @@ impl EmuRunner {
             // Past the test harness, which captures what passing tests print.
             let _ = writeln!(std::io::stderr(), "\n*** {message} ***\n");
         }
-        compiler.as_ref().map(|compiler| Self { compiler })
+        compiler.as_ref().map(|compiler| Self {
+            compiler,
+            limit: 300,
+        })
+    }
+
+    pub fn with_limit(self, seconds: usize) -> Self {
+        Self {
+            limit: seconds,
+            ..self
+        }
     }
 
     /// One call in one lane order.
@@ -103,7 +115,7 @@ impl EmuRunner {
         inputs: &[HostArray],
     ) -> Result<Vec<HostArray>, String> {
         let program = self.executable(&unit(spec, dims, inputs)?.text)?;
-        let output = execute(&program, &request(order, spec, dims, inputs))?;
+        let output = execute(&program, &request(order, self.limit, spec, dims, inputs))?;
         let mut at = 0;
         let mut arrays = Vec::new();
         for port in spec.outputs {
@@ -161,9 +173,16 @@ impl Runner for EmuRunner {
 }
 
 /// A call as the runtime reads it.
-fn request(order: Order, spec: &KernelSpec, dims: &Dims, inputs: &[HostArray]) -> Vec<u8> {
+fn request(
+    order: Order,
+    limit: usize,
+    spec: &KernelSpec,
+    dims: &Dims,
+    inputs: &[HostArray],
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     let word = |x: usize| u32::try_from(x).unwrap().to_le_bytes();
+    bytes.extend(word(limit));
     bytes.extend(word(usize::from(order == Order::Reversed)));
     for extent in (spec.grid)(dims)
         .into_iter()
@@ -287,7 +306,7 @@ impl Compiler {
         let empty = "#include \"shim.hpp\"\n\
             const int msl_inputs = 0; const int msl_outputs = 0;\n\
             void msl_kernel(const msl::Array*, const msl::Array*, const msl::Attributes&) {}\n";
-        let call: Vec<u8> = [0u32, 1, 1, 1, 1, 1, 1]
+        let call: Vec<u8> = [60u32, 0, 1, 1, 1, 1, 1, 1]
             .into_iter()
             .flat_map(u32::to_le_bytes)
             .collect();

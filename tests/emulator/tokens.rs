@@ -27,8 +27,8 @@ impl Token<'_> {
     }
 }
 
-/// Marks are single characters but for `::`, `->`, `<<` and `>>`... the last of
-/// which is left as two, because it closes two template lists as well.
+/// Marks are single characters but for `::`, `->`, `<<` and `&&`. `>>` stays two,
+/// because it closes two template lists as well.
 pub fn tokens(text: &str) -> Vec<Token<'_>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -58,9 +58,12 @@ pub fn tokens(text: &str) -> Vec<Token<'_>> {
             at += run(rest, |c| c.is_ascii_alphanumeric() || c == '_');
             Kind::Word
         } else if first.is_ascii_digit() {
-            at += run(rest, |c| c.is_ascii_alphanumeric() || c == '.');
+            at += number_length(rest);
             Kind::Number
-        } else if ["::", "->", "<<"].iter().any(|mark| rest.starts_with(mark)) {
+        } else if ["::", "->", "<<", "&&"]
+            .iter()
+            .any(|mark| rest.starts_with(mark))
+        {
             at += 2;
             Kind::Mark
         } else {
@@ -81,6 +84,19 @@ pub fn tokens(text: &str) -> Vec<Token<'_>> {
 
 fn run(text: &str, inside: impl Fn(char) -> bool) -> usize {
     text.find(|c| !inside(c)).unwrap_or(text.len())
+}
+
+/// With its exponent, which may have a sign unless the number is hexadecimal.
+fn number_length(text: &str) -> usize {
+    let inside = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let length = run(text, inside);
+    let hexadecimal = text.starts_with("0x") || text.starts_with("0X");
+    let exponent = text[..length].ends_with(['e', 'E']) && !hexadecimal;
+    if exponent && text[length..].starts_with(['+', '-']) {
+        length + 1 + run(&text[length + 1..], inside)
+    } else {
+        length
+    }
 }
 
 /// To the end of the line, or of the last one that a backslash continues.

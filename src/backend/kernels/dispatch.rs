@@ -1,5 +1,5 @@
 //! Which kernel does which call: a table. A call that no rule covers, or whose
-//! kernel cannot do it, goes to ordinary array operations.
+//! kernel cannot do it, is put together from smaller operations.
 
 use std::ops::RangeInclusive;
 
@@ -134,7 +134,10 @@ impl Rule {
     }
 }
 
-/// The kernel for a call; `None` where array operations must do.
+/// The kernel for a call. `None` where it must be put together from smaller
+/// operations, and in the end from those of arrays: many rows of [`Operation::Down`]
+/// are a [`Operation::Rotate`] and an [`Operation::ExpertLinear`], of
+/// [`Operation::GateUp`] two of the latter.
 pub fn kernel_for(operation: Operation, dims: &Dims) -> Option<&'static KernelSpec> {
     RULES
         .iter()

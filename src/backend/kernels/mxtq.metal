@@ -6,7 +6,7 @@ template <int BITS>
 struct MxtqCodebook;
 
 // Four centroids in registers. A code is compared where it lies in its word: one
-// AND, three compare-and-selects, no shift.
+// AND, three compare-and-selects, no shift, of which these GPUs do a quarter as many.
 template <>
 struct MxtqCodebook<2> {
     float c0, c1, c2, c3;
@@ -46,16 +46,19 @@ struct MxtqCodebook<4> {
 // l + 32, ... of each row, so that 32 lanes load 128 adjacent bytes, and holds the
 // elements of x for its word in registers while it goes through the rows.
 //
+// SPREAD is that of x, in threadgroup memory: as many as a word's codes, or 0.
+//
 // A round is 32 words of each row. In a WHOLE one every word and code counts; the
 // last may reach past IN: there x counts as zero.
 
 template <int BITS, int IN, int SPREAD, bool WHOLE, typename X>
 inline void mxtq_inputs(thread float* values, X x, int word)
 {
+    const int code = word * (32 / BITS);
+    const int start = spread<SPREAD>(code);
 #pragma unroll
     for (int i = 0; i < 32 / BITS; i++) {
-        const int at = word * (32 / BITS) + i;
-        values[i] = WHOLE || at < IN ? x[spread<SPREAD>(at)] : 0.0f;
+        values[i] = WHOLE || code + i < IN ? x[start + i] : 0.0f;
     }
 }
 

@@ -18,8 +18,7 @@ constexpr int WORDS = (IN + PER_WORD - 1) / PER_WORD;
 constexpr int X_ROW = STEP + 4;
 constexpr int W_ROW = TILE_OUT + 2;
 
-// First x and W of a step, in the end the results: 8 KiB, four threadgroups to a
-// core's 32.
+// First x and W of a step, in the end the results: with the rows, 8.25 KiB.
 threadgroup float tile[TILE_ROWS * TILE_OUT];
 threadgroup uint tile_rows[TILE_ROWS];
 threadgroup uint tile_classes[TILE_ROWS];
@@ -27,7 +26,7 @@ threadgroup float* x_tile = tile;
 threadgroup float* w_tile = tile + TILE_ROWS * X_ROW;
 
 const int thread_index = int(thread_index_in_threadgroup);
-const int simdgroup = int(simdgroup_index_in_threadgroup);
+const int first_column = int(simdgroup_index_in_threadgroup) * 16;
 const int first_row = int(threadgroup_position_in_grid.y) * TILE_ROWS;
 const int first_out = int(threadgroup_position_in_grid.x) * TILE_OUT;
 const int rows = min(TILE_ROWS, int(order_shape[0]) - first_row);
@@ -41,7 +40,7 @@ threadgroup_barrier(mem_flags::mem_threadgroup);
 
 // What this thread brings in each step.
 const int x_row = thread_index / 4;
-const int x_column = thread_index % 4 * 4;
+const int x_column = thread_index % 4;
 const int w_out = thread_index / 2;
 const int w_column = thread_index % 2 * 8;
 const uint x_start = x_row < rows ? tile_rows[x_row] * IN : 0;
@@ -70,11 +69,10 @@ while (begin < rows) {
         for (int k = 0; k < IN; k += STEP) {
             // Everyone has read what is in the tile.
             threadgroup_barrier(mem_flags::mem_threadgroup);
-            const int x_at = k + x_column;
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                x_tile[x_row * X_ROW + x_column + i] =
-                    x_inside && x_at + i < IN ? x[x_start + x_at + i] : 0.0f;
+            for (int column = x_column; column < STEP; column += 4) {
+                x_tile[x_row * X_ROW + column] =
+                    x_inside && k + column < IN ? x[x_start + k + column] : 0.0f;
             }
             const int code = k + w_column;
             const uint word = code < IN ? packed[w_start + code / PER_WORD] : 0;
@@ -89,7 +87,7 @@ while (begin < rows) {
             for (int inner = 0; inner < STEP; inner += 8) {
                 simdgroup_float8x8 left;
                 simdgroup_float8x8 right[2];
-                const int w_at = inner * W_ROW + simdgroup * 16;
+                const int w_at = inner * W_ROW + first_column;
                 simdgroup_load(right[0], w_tile + w_at, W_ROW);
                 simdgroup_load(right[1], w_tile + w_at + 8, W_ROW);
 #pragma unroll
@@ -106,7 +104,7 @@ while (begin < rows) {
         threadgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-            const int at = r * 8 * TILE_OUT + simdgroup * 16;
+            const int at = r * 8 * TILE_OUT + first_column;
             simdgroup_store(sums[r][0], tile + at, TILE_OUT);
             simdgroup_store(sums[r][1], tile + at + 8, TILE_OUT);
         }
@@ -116,11 +114,11 @@ while (begin < rows) {
     // Rows without an expert get zeros. 64 threads write one row of the tile.
     const int out = first_out + thread_index % TILE_OUT;
     if (out < OUT) {
-        const float norm =
-            expert < uint(EXPERTS) ? float(norms[expert * OUT + out]) : 0.0f;
+        const bool skips = expert >= uint(EXPERTS);
+        const float norm = skips ? 0.0f : float(norms[expert * OUT + out]);
         for (int r = begin + thread_index / TILE_OUT; r < end; r += THREADS / TILE_OUT) {
-            const float sum = tile[r * TILE_OUT + thread_index % TILE_OUT];
-            y[tile_rows[r] * OUT + out] = expert < uint(EXPERTS) ? sum * norm : 0.0f;
+            y[tile_rows[r] * OUT + out] =
+                skips ? 0.0f : tile[r * TILE_OUT + thread_index % TILE_OUT] * norm;
         }
     }
     begin = end;

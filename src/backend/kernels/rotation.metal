@@ -29,7 +29,7 @@ inline float block_scale(int size)
 template <int SPREAD>
 inline int spread(int i)
 {
-    return SPREAD == 0 ? i : i + i / (SPREAD + (SPREAD == 0));
+    return SPREAD == 0 ? i : i + int(uint(i) / uint(SPREAD + (SPREAD == 0)));
 }
 
 // Transforms one window as far as it reaches. Register k holds element

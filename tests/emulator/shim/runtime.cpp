@@ -317,6 +317,12 @@ static void on_fault(int, siginfo_t* info, void*) {
   _exit(3);
 }
 
+static void on_alarm(int) {
+  static const char text[] = "emulator: not done within the seconds it was given\n";
+  ssize_t written = write(2, text, sizeof text - 1);
+  _exit(written > 0 ? 3 : 4);
+}
+
 static void catch_faults() {
   static unsigned char stack[64 << 10];
   stack_t alternate = {};
@@ -328,6 +334,7 @@ static void catch_faults() {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  signal(SIGALRM, on_alarm);
 }
 
 static void take(void* to, size_t bytes) {
@@ -373,6 +380,7 @@ static Array take_array(bool input) {
 int main() {
   using namespace msl;
   catch_faults();
+  alarm(take_word());
   bool reversed = take_word() != 0;
   uint3 grid = take_extents(), group = take_extents();
   if (uint64_t(group.x) * group.y * group.z > MOST_THREADS)
