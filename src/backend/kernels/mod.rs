@@ -8,12 +8,14 @@ mod compare;
 mod random;
 mod selftest;
 mod spec;
+mod verdicts;
 
 pub use array::{Element, Elements, HostArray};
 pub use compare::{Comparison, compare, compare_all};
 pub use random::Random;
 pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
+pub use verdicts::{Key, Verdicts};
 
 /// Every kernel.
 pub static ALL: &[&KernelSpec] = &[];
