@@ -3,33 +3,49 @@
 
 mod emulator;
 
-use cairn::backend::kernels::{self, Verdict, overall, selftest};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cairn::backend::kernels::{self, KernelSpec, Verdict, overall, selftest};
 use emulator::runner::EmuRunner;
 
 const SEED: u64 = 0x5eed;
 
-fn all_agree(specs: &[&kernels::KernelSpec]) {
+/// Each spec on a thread of its own: compiling them is most of the work.
+fn all_agree(specs: &[&KernelSpec]) {
     let Some(runner) = EmuRunner::new() else {
         return;
     };
-    let mut complaints = Vec::new();
-    let lines = selftest(&runner, specs, SEED, &mut |line| {
-        let error = line.max_error.map_or("-".into(), |e| format!("{e:.1e}"));
-        println!(
-            "{:<24} {:<48} {error:>8}  {}",
-            line.name, line.shape, line.verdict
-        );
-        if line.verdict != Verdict::Agrees {
-            complaints.push(format!(
-                "{} {}: {} {error}",
-                line.name, line.shape, line.verdict
-            ));
-        }
-    });
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    for spec in specs {
+    let complaints = Mutex::new(Vec::new());
+    let one = |spec: &KernelSpec| {
+        let lines = selftest(&runner, &[spec], SEED, &mut |line| {
+            let error = line.max_error.map_or("-".into(), |e| format!("{e:.1e}"));
+            let (name, shape, verdict) = (line.name, &line.shape, &line.verdict);
+            println!("{name:<16} {error:>8}  {verdict}  {shape}");
+            if *verdict != Verdict::Agrees {
+                let complaint = format!("{name} {shape}: {verdict} {error}");
+                complaints.lock().unwrap().push(complaint);
+            }
+        });
         assert_eq!(overall(&lines, spec.name), Verdict::Agrees, "{}", spec.name);
-    }
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(spec) = specs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            one(spec);
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let finished = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().all(|thread| thread.join().is_ok())
+    });
+    let complaints = complaints.into_inner().unwrap();
+    assert!(
+        finished && complaints.is_empty(),
+        "{}",
+        complaints.join("\n")
+    );
 }
 
 #[test]

@@ -36,13 +36,16 @@ const FLAGS: &[&str] = &[
 
 /// For kernels, where the compiler has them: bounds of threadgroup and local
 /// arrays, what C++ leaves undefined, and a pattern in uninitialised variables.
-const STRICT: &[&str] = &[
-    "-fsanitize=address,shift,alignment,signed-integer-overflow,integer-divide-by-zero",
-    "-fno-sanitize-recover=all",
-    "-ftrivial-auto-var-init=pattern",
+const STRICT: &[(Option<Ability>, &str)] = &[
+    (None, "-fsingle-precision-constant"),
+    (None, "-fno-sanitize-recover=all"),
+    (Some(Ability::Bounds), "-fsanitize=address"),
+    (
+        Some(Ability::Undefined),
+        "-fsanitize=shift,alignment,signed-integer-overflow,integer-divide-by-zero",
+    ),
+    (Some(Ability::Patterns), "-ftrivial-auto-var-init=pattern"),
 ];
-
-const LITERALS: &str = "-fsingle-precision-constant";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -57,11 +60,24 @@ struct Compiler {
     runtime: PathBuf,
     flags: Vec<&'static str>,
     strict: Vec<&'static str>,
+    abilities: Vec<Ability>,
     /// Of program, flags and shim; part of every executable's name.
     hash: u64,
 }
 
+/// What of a mistake can only be seen with help from the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Bounds of threadgroup and local arrays, to the byte.
+    Bounds,
+    /// Shifts, alignment, overflow.
+    Undefined,
+    /// Local variables that nothing was assigned to.
+    Patterns,
+}
+
 /// Runs kernels in the emulator, in both lane orders.
+#[derive(Clone, Copy)]
 pub struct EmuRunner {
     compiler: &'static Compiler,
     /// Seconds that a call may take.
@@ -87,8 +103,7 @@ impl EmuRunner {
                 std::env::var_os("CAIRN_REQUIRE_EMULATOR").is_none_or(|v| v != "1"),
                 "{message}"
             );
-            // Past the test harness, which captures what passing tests print.
-            let _ = writeln!(std::io::stderr(), "\n*** {message} ***\n");
+            say(message);
         }
         compiler.as_ref().map(|compiler| Self {
             compiler,
@@ -101,6 +116,10 @@ impl EmuRunner {
             limit: seconds,
             ..self
         }
+    }
+
+    pub fn has(&self, ability: Ability) -> bool {
+        self.compiler.abilities.contains(&ability)
     }
 
     /// One call in one lane order.
@@ -172,6 +191,11 @@ impl Runner for EmuRunner {
     }
 }
 
+/// Past the test harness, which captures what passing tests print.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "\n*** {message} ***\n");
+}
+
 /// A call as the runtime reads it.
 fn request(
     order: Order,
@@ -210,11 +234,29 @@ fn request(
     bytes
 }
 
+/// Runs a program to its end. One whose memory checks can't set themselves up,
+/// which some systems' random addresses bring about now and then, gets another
+/// chance; a kernel's own faults end the program with an exit status.
 fn execute(program: &Path, request: &[u8]) -> Result<Vec<u8>, String> {
+    let mut output = execute_once(program, request)?;
+    for _ in 0..10 {
+        if output.status.code().is_some() {
+            break;
+        }
+        output = execute_once(program, request)?;
+    }
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("{}: {}", output.status, complaint(&output)))
+}
+
+fn execute_once(program: &Path, request: &[u8]) -> Result<Output, String> {
     let mut child = Command::new(program)
         .env(
             "ASAN_OPTIONS",
-            "detect_leaks=0:handle_segv=0:handle_sigbus=0:detect_stack_use_after_return=0:print_legend=0",
+            "detect_leaks=0:handle_segv=0:handle_sigbus=0:\
+             detect_stack_use_after_return=0:print_legend=0",
         )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -226,11 +268,7 @@ fn execute(program: &Path, request: &[u8]) -> Result<Vec<u8>, String> {
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(request);
     }
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    Err(format!("{}: {}", output.status, complaint(&output)))
+    child.wait_with_output().map_err(|e| e.to_string())
 }
 
 /// The lines of stderr that say what and where, as one.
@@ -262,11 +300,22 @@ impl Compiler {
         if !version.status.success() {
             return None;
         }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
         let mut hasher = DefaultHasher::new();
-        (&program, &version.stdout, SHIM, FLAGS, STRICT, LITERALS).hash(&mut hasher);
+        (
+            &program,
+            &version.stdout,
+            SHIM,
+            FLAGS,
+            format!("{STRICT:?}"),
+        )
+            .hash(&mut hasher);
         let hash = hasher.finish();
-        let folder = folder.join(format!("{hash:016x}"));
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
+        let folder = all.join(format!("{hash:016x}"));
+        if !folder.exists() {
+            // What another shim or compiler left is of no use.
+            let _ = std::fs::remove_dir_all(&all);
+        }
         std::fs::create_dir_all(&folder).unwrap();
         for (name, text) in SHIM {
             replace(&folder.join(name), text);
@@ -277,6 +326,7 @@ impl Compiler {
             folder,
             flags: FLAGS.to_vec(),
             strict: Vec::new(),
+            abilities: Vec::new(),
             hash,
         };
         compiler.build_runtime();
@@ -310,15 +360,20 @@ impl Compiler {
             .into_iter()
             .flat_map(u32::to_le_bytes)
             .collect();
-        for flag in [LITERALS].into_iter().chain(STRICT.iter().copied()) {
+        for &(ability, flag) in STRICT {
             self.strict.push(flag);
             let mut hasher = DefaultHasher::new();
             (empty, &self.strict).hash(&mut hasher);
-            let works = self
-                .build(hasher.finish(), empty)
-                .and_then(|program| execute(&program, &call));
-            if works.is_err() {
+            let built = self.build(hasher.finish(), empty);
+            if built.and_then(|program| execute(&program, &call)).is_ok() {
+                self.abilities.extend(ability);
+            } else {
                 self.strict.pop();
+                if let Some(ability) = ability {
+                    say(&format!(
+                        "the compiler lacks {flag}: the emulator can't check {ability:?}"
+                    ));
+                }
             }
         }
         let mut hasher = DefaultHasher::new();

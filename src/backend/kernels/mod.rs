@@ -29,6 +29,7 @@ mod mxtq_matvec;
 mod random;
 mod selftest;
 mod spec;
+mod verdicts;
 
 pub use array::{Element, Elements, HostArray};
 pub use cca::cca_dims;
@@ -44,6 +45,7 @@ pub use mxtq_matvec::MXTQ_MATVEC;
 pub use random::Random;
 pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
+pub use verdicts::{Key, Verdicts};
 
 /// Every kernel.
 pub static ALL: &[&KernelSpec] = &[

@@ -2,8 +2,7 @@
 //! lists, and a few random ones. Whether a kernel may be used is decided here,
 //! the same way on a user's machine and in the emulator's tests.
 
-use super::compare::compare_all;
-use super::{Dims, HostArray, KernelSpec, Random};
+use super::{Comparison, Dims, HostArray, KernelSpec, Port, Random, compare_all};
 
 /// Something that runs kernels.
 pub trait Runner {
@@ -24,6 +23,9 @@ pub trait Runner {
 
 /// Random calls per kernel.
 pub const RANDOM_CALLS: usize = 12;
+
+/// Random inputs per call, at most.
+const MOST_INPUTS: usize = 5;
 
 /// What came of one call.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,15 +113,40 @@ fn call(runner: &dyn Runner, spec: &KernelSpec, dims: &Dims, random: &mut Random
     }
 }
 
+/// One call. Where all that it computes is zero, as for rows that skip, it shows
+/// little: other inputs follow, until one shows more.
 fn attempt(
     runner: &dyn Runner,
     spec: &KernelSpec,
     dims: &Dims,
     random: &mut Random,
-) -> Result<super::Comparison, String> {
+) -> Result<Comparison, String> {
     if !(spec.supports)(dims) {
         return Err("a listed call that the kernel does not support".into());
     }
+    let mut worst = Comparison {
+        max_error: 0.0,
+        agrees: true,
+    };
+    for _ in 0..MOST_INPUTS {
+        let (comparison, telling) = compute(runner, spec, dims, random)?;
+        worst.max_error = worst.max_error.max(comparison.max_error);
+        worst.agrees &= comparison.agrees;
+        if telling {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// Whether outputs agree, and whether there is anything but zeros in them or
+/// there never can be.
+fn compute(
+    runner: &dyn Runner,
+    spec: &KernelSpec,
+    dims: &Dims,
+    random: &mut Random,
+) -> Result<(Comparison, bool), String> {
     let inputs = (spec.random_inputs)(dims, random);
     check_ports("input", spec.inputs, dims, &inputs)?;
     let reference = (spec.reference)(dims, &inputs);
@@ -133,14 +160,16 @@ fn attempt(
     } else {
         runner.run(spec, dims, &inputs)?
     };
-    compare_all(&got, &reference)
+    let values: Vec<f64> = reference.iter().flat_map(HostArray::to_f64).collect();
+    let telling = values.is_empty() || values.iter().any(|&x| x != 0.0);
+    Ok((compare_all(&got, &reference)?, telling))
 }
 
 /// Whether arrays are what the spec says of them: a mistake in a spec is not
 /// to look like one in a kernel.
 fn check_ports(
     what: &str,
-    ports: &[super::Port],
+    ports: &[Port],
     dims: &Dims,
     arrays: &[HostArray],
 ) -> Result<(), String> {
