@@ -7,12 +7,14 @@
 //! is what a fused kernel is tested against.
 
 pub mod cpu;
+mod memory;
 mod random;
 mod rows;
 mod sample;
 mod traits;
 mod weights;
 
+pub use memory::own_memory;
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};
 pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};
