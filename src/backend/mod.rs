@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod kernels;
 #[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
 pub mod mlx;
+mod memory;
 mod qkv;
 mod random;
 mod rows;
@@ -17,6 +18,7 @@ mod sample;
 mod traits;
 mod weights;
 
+pub use memory::own_memory;
 pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};

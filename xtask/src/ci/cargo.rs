@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 pub fn fmt() -> Result<String> {
-    cargo(&["fmt", "--all", "--check"], &[])
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    let beside = ["fmt", "--check", "--manifest-path", crate::mlx::BINDINGS];
+    cargo(&beside, &[])
 }
 
 /// What clippy checks in the program beyond its defaults. Tests may unwrap.

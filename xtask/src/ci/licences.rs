@@ -41,7 +41,7 @@ struct Package {
 /// it which writes MLX's declarations.
 pub fn check() -> Result<String> {
     let mut packages = packages("Cargo.toml")?;
-    packages.extend(self::packages("xtask/mlx/bindings/Cargo.toml")?);
+    packages.extend(self::packages(crate::mlx::BINDINGS)?);
     let complaints: Vec<String> = packages.iter().filter_map(complaint).collect();
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));

@@ -25,6 +25,10 @@ pub struct SetupArgs {
     target: Option<String>,
 }
 
+/// The manifest of the package that writes mlx-c's declarations, outside the
+/// workspace so that only a setup builds it.
+pub const BINDINGS: &str = "xtask/mlx/bindings/Cargo.toml";
+
 /// Machines for which MLX is prebuilt.
 const TRIPLES: &[&str] = &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
@@ -55,17 +59,17 @@ pub use config::MAC;
 pub use suite::run as test;
 
 /// cargo with the MLX engine in the build: what `subcommand` should do follows.
-/// On Apple Silicon that is plain cargo.
+/// On Apple Silicon it needs no setup.
 pub fn cargo(subcommand: &str) -> Result<Command> {
     let mut cargo = crate::cargo();
-    cargo.arg(subcommand);
+    cargo.args([subcommand, "--features", "mlx"]);
     if on_a_mac()? {
         return Ok(cargo);
     }
     let Setup { config, library } = setup(None)?;
     // After the subcommand: clippy is a program of its own and sees only that.
     cargo.arg("--config").arg(config);
-    cargo.args(["--features", "mlx", "--target-dir", "target/mlx-build"]);
+    cargo.args(["--target-dir", "target/mlx-build"]);
     // The configuration's rpath is lost where RUSTFLAGS is set.
     let mut places: Vec<PathBuf> = library.into_iter().collect();
     if let Some(others) = std::env::var_os(LOADER_PATH) {

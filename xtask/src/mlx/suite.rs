@@ -47,10 +47,11 @@ pub fn run() -> Result<String> {
         0 => String::new(),
         ignored => format!(", {ignored} ignored"),
     };
+    let places = [&[UNIT_TESTS.to_owned()], files.as_slice()].concat();
     Ok(format!(
-        "{} tests passed{ignored}, in {} files and {UNIT_TESTS}",
+        "{} tests passed{ignored} in {}",
         total.passed,
-        files.len()
+        places.join(", ")
     ))
 }
 
