@@ -8,9 +8,9 @@
 
 pub mod cpu;
 pub mod kernels;
+mod memory;
 #[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
 pub mod mlx;
-mod memory;
 mod qkv;
 mod random;
 mod rows;

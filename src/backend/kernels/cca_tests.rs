@@ -4,7 +4,7 @@
 use super::cca::random_inputs;
 use super::{CCA_DECODE, CCA_PREFILL, Dims, Element, HostArray, Random, cca_dims};
 use crate::backend::cpu::{CcaState, CpuBackend, Tensor};
-use crate::backend::{AttentionShape, Backend, CcaWeights, KvMode, Rows, Segment};
+use crate::backend::{AttentionShape, Backend, CcaWeights, KvMode, Projected, Qkv, Rows, Segment};
 use crate::quant::{Bytes, Format, Matrix};
 
 fn shapes() -> Vec<AttentionShape> {
@@ -48,9 +48,9 @@ fn tensor(cpu: &CpuBackend, array: &HostArray) -> Tensor {
     cpu.embed(&cpu.weight(&matrix(array)), &cpu.ids(&ids))
 }
 
-/// What the CPU backend makes of a kernel's inputs: queries, keys, and the
-/// frames of all states.
-fn on_cpu(shape: &AttentionShape, inputs: &[HostArray], rows: &Rows) -> [Vec<f32>; 3] {
+/// What the CPU backend makes of a kernel's inputs, in the order of its outputs:
+/// queries, keys, values, and frames and delayed halves of all states.
+fn on_cpu(shape: &AttentionShape, inputs: &[HostArray], rows: &Rows) -> [Vec<f32>; 5] {
     let cpu = CpuBackend::new(1).expect("one thread");
     let weights = CcaWeights::<CpuBackend> {
         depthwise: cpu.weight(&matrix(&inputs[6])),
@@ -59,27 +59,28 @@ fn on_cpu(shape: &AttentionShape, inputs: &[HostArray], rows: &Rows) -> [Vec<f32
         grouped_bias: vector(&inputs[9]),
         temp: vector(&inputs[10]),
     };
-    let frames = vector(&inputs[4]);
+    let (frames, previous) = (vector(&inputs[4]), vector(&inputs[5]));
     let per_state = shape.context_frames() * shape.channels();
     let mut states: Vec<CcaState> = frames
         .chunks_exact(per_state)
-        .map(|frames| {
-            let mut state = cpu.cca_state(shape, 1);
-            state.frames.copy_from_slice(frames);
-            state
+        .zip(previous.chunks_exact(shape.half_values()))
+        .map(|(frames, previous)| CcaState {
+            frames: frames.to_vec(),
+            previous: previous.to_vec(),
         })
         .collect();
     let mut borrowed: Vec<&mut CcaState> = states.iter_mut().collect();
-    let (q, k) = cpu.cca_mix(
-        &tensor(&cpu, &inputs[0]),
-        &tensor(&cpu, &inputs[1]),
-        &weights,
-        shape,
-        rows,
-        &mut borrowed,
-    );
+    let [q, k, v_current, v_delayed] = [0, 1, 2, 3].map(|i| tensor(&cpu, &inputs[i]));
+    let projected = Projected {
+        q,
+        k,
+        v_current,
+        v_delayed,
+    };
+    let Qkv { q, k, v } = cpu.cca_mix(&projected, &weights, shape, rows, &mut borrowed);
     let frames = states.iter().flat_map(|s| s.frames.clone()).collect();
-    [cpu.read(&q), cpu.read(&k), frames]
+    let previous = states.iter().flat_map(|s| s.previous.clone()).collect();
+    [cpu.read(&q), cpu.read(&k), cpu.read(&v), frames, previous]
 }
 
 /// Each value within 2e-6 of the largest.
@@ -90,6 +91,14 @@ fn assert_close(expected: &HostArray, found: &[f32], what: &str, dims: &Dims) {
     for (i, (&e, &f)) in expected.iter().zip(found).enumerate() {
         let error = (e - f64::from(f)).abs();
         assert!(error <= 2e-6 * largest, "{what} {i}: {f} for {e}, {dims}");
+    }
+}
+
+fn assert_all_close(expected: &[HostArray], found: &[Vec<f32>; 5], dims: &Dims) {
+    assert_eq!(expected.len(), found.len());
+    let names = ["q", "k", "v", "frames", "previous"];
+    for ((expected, found), name) in expected.iter().zip(found).zip(names) {
+        assert_close(expected, found, name, dims);
     }
 }
 
@@ -106,11 +115,9 @@ fn one_sequence_agrees_with_the_cpu_backend() {
                 segments: vec![Segment { len, position }],
                 kv: KvMode::Append,
             };
-            let [q, k, frames] = on_cpu(&shape, &inputs, &rows);
+            let found = on_cpu(&shape, &inputs, &rows);
             let expected = (CCA_PREFILL.reference)(&dims, &inputs);
-            assert_close(&expected[0], &q, "q", &dims);
-            assert_close(&expected[1], &k, "k", &dims);
-            assert_close(&expected[3], &frames, "frames", &dims);
+            assert_all_close(&expected, &found, &dims);
         }
     }
 }
@@ -127,11 +134,9 @@ fn several_sequences_agree_with_the_cpu_backend() {
             segments: segments.to_vec(),
             kv: KvMode::Append,
         };
-        let [q, k, frames] = on_cpu(&shape, &inputs, &rows);
+        let found = on_cpu(&shape, &inputs, &rows);
         let expected = (CCA_DECODE.reference)(&dims, &inputs);
-        assert_close(&expected[0], &q, "q", &dims);
-        assert_close(&expected[1], &k, "k", &dims);
-        assert_close(&expected[3], &frames, "frames", &dims);
+        assert_all_close(&expected, &found, &dims);
     }
 }
 
