@@ -130,6 +130,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Computes this and what it depends on, now.
     fn finish(&self, _tensor: &Self::Tensor) {}
 
+    /// All of the model's weights have been uploaded.
+    fn loaded(&self) {}
+
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
     fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;

@@ -110,6 +110,14 @@ impl MlxBackend {
     }
 }
 
+/// "3.61 GB", "34 MB"
+fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1000.0),
+        mb => format!("{mb:.0} MB"),
+    }
+}
+
 impl Backend for MlxBackend {
     type Tensor = Tensor;
     type Weight = Weight;
@@ -123,6 +131,23 @@ impl Backend for MlxBackend {
 
     fn name(&self) -> &'static str {
         "mlx"
+    }
+
+    /// Says where the weights are: what was copied lies in memory twice, once in
+    /// the file's pages.
+    fn describe(&self) -> String {
+        let placement = self.uploads.placement();
+        format!(
+            "mlx ({}), f32 activations, weights {} mapped and {} copied",
+            self.device.name,
+            size(placement.mapped),
+            size(placement.copied)
+        )
+    }
+
+    fn loaded(&self) {
+        let placement = self.uploads.placement();
+        self.device.set_limits(placement.mapped + placement.copied);
     }
 
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
