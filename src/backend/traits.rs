@@ -135,6 +135,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
+    /// The taps of a convolution, which only `cca_mix` reads.
+    fn filter(&self, matrix: &Matrix) -> Self::Weight {
+        self.weight(matrix)
+    }
     fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;
     fn vector(&self, values: &[f32]) -> Self::Vector;
     fn ids(&self, ids: &[u32]) -> Self::Ids;

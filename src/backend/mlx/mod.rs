@@ -179,6 +179,17 @@ impl Backend for MlxBackend {
         self.uploaded(&[matrix], Leading::None)
     }
 
+    /// Our kernels read halves; without them the taps are widened, once.
+    fn filter(&self, matrix: &Matrix) -> Weight {
+        match self.device.kind {
+            device::Kind::Cpu => self.weight(matrix),
+            device::Kind::Metal => {
+                let weight = Weight::as_stored(&self.uploads, matrix);
+                self.faults.or(weight, || Weight::nothing(&[matrix]))
+            }
+        }
+    }
+
     fn stack(&self, matrices: &[&Matrix]) -> Weight {
         self.uploaded(matrices, Leading::Experts)
     }
