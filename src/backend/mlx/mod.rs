@@ -37,6 +37,7 @@ pub use sample::{Ids, Stats};
 pub use tensor::{Resident, Tensor};
 pub use weight::Weight;
 
+use elementwise::Function;
 use faults::Faults;
 use kernels::Kernels;
 use tensor::int;
@@ -244,11 +245,12 @@ impl Backend for MlxBackend {
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Resident) -> Tensor {
-        self.like(x, elementwise::add_scaled(&x.array, &y.array, scale))
+        let inputs = [&x.array, &y.array, &**scale];
+        self.like(x, Function::AddScaled.call(self.device.kind, &inputs))
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
-        self.like(x, elementwise::gelu(&x.array))
+        self.like(x, Function::Gelu.call(self.device.kind, &[&x.array]))
     }
 
     fn merge(
@@ -258,7 +260,8 @@ impl Backend for MlxBackend {
         weights: &MergeWeights<Self>,
     ) -> Tensor {
         let residual = residual.map(|r| &r.array);
-        self.like(block, elementwise::merge(residual, &block.array, weights))
+        let merged = elementwise::merge(self.device.kind, residual, &block.array, weights);
+        self.like(block, merged)
     }
 
     fn cca_mix(
@@ -295,7 +298,8 @@ impl Backend for MlxBackend {
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
-        self.like(gate, elementwise::swiglu(&gate.array, &up.array))
+        let product = elementwise::swiglu(self.device.kind, &gate.array, &up.array);
+        self.like(gate, product)
     }
 
     fn combine(
