@@ -57,7 +57,8 @@ fn every_kernel_agrees_with_its_reference() {
 fn every_kernel_stays_within_the_subset() {
     let complaints: Vec<String> = kernels::ALL
         .iter()
-        .flat_map(|spec| emulator::lint::check(spec))
+        .flat_map(|spec| [emulator::lint::check(spec), emulator::spaces::check(spec)])
+        .flatten()
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -14,7 +14,7 @@ use super::tokens::{Kind, Token, threadgroup_variables, tokens};
 const MOST_THREADGROUP_MEMORY: usize = 32 << 10;
 
 /// MLX passes inputs of fewer elements in the constant address space.
-const CONSTANT_BELOW: usize = 8;
+pub const CONSTANT_BELOW: usize = 8;
 
 /// Words that Metal lacks, or that kernels do without.
 const FORBIDDEN: &[&str] = &[
