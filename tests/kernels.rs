@@ -68,3 +68,26 @@ fn samples_agree() {
     use emulator::samples::{ADD, MATMUL, MEAN, TRANSPOSE};
     all_agree(&[&ADD, &MEAN, &TRANSPOSE, &MATMUL]);
 }
+
+/// Not only as near as any kernel: rotated activations have the bits that the
+/// encoder's own rotation gives.
+#[test]
+fn rotations_are_those_of_the_encoder() {
+    let Some(runner) = EmuRunner::new() else {
+        return;
+    };
+    let spec = &kernels::HADAMARD_ROTATE;
+    for width in [7, 255, 1280, 2048] {
+        let dims = kernels::Dims::new(&[("ROWS", 2), ("WIDTH", width)]);
+        let inputs = (spec.random_inputs)(&dims, &mut kernels::Random::new(SEED));
+        let outputs = kernels::Runner::run(&runner, spec, &dims, &inputs).unwrap();
+        let floats = |array: &kernels::HostArray| -> Vec<f32> {
+            array.to_f64().iter().map(|&x| x as f32).collect()
+        };
+        let (mut expected, signs) = (floats(&inputs[0]), floats(&inputs[1]));
+        for row in expected.chunks_mut(width) {
+            cairn::quant::rotate(row, &signs);
+        }
+        assert_eq!(floats(&outputs[0]), expected, "width {width}");
+    }
+}

@@ -121,6 +121,7 @@ impl Agent {
         let seed = sampled.then(|| format!("seed {}", self.model.sampling.seed));
         notice
             .into_iter()
+            .chain(self.model.generator.info().notices.iter().cloned())
             .chain(self.warnings.iter().cloned())
             .chain(seed)
             .collect()

@@ -8,12 +8,18 @@
 
 pub mod cpu;
 pub mod kernels;
+mod memory;
+#[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
+pub mod mlx;
+mod qkv;
 mod random;
 mod rows;
 mod sample;
 mod traits;
 mod weights;
 
+pub use memory::own_memory;
+pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};
 pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};

@@ -37,7 +37,7 @@ impl TokenMask {
 
 /// What one row's sampler needs. Filters apply in the order: mask, penalties,
 /// temperature, top-k, min-p, top-p.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SampleSpec {
     /// 0 takes the most likely id.
     pub temperature: f32,

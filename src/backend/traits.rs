@@ -2,8 +2,8 @@
 //! residual stream and convolutions are computed in fp32 whatever the weights are.
 
 use super::{
-    CcaWeights, ExpertWeights, MergeWeights, RouterWeights, Rows, SampleSpec, TokenStats,
-    sample_row,
+    CcaWeights, ExpertWeights, MergeWeights, Projected, Qkv, RouterWeights, Rows, SampleSpec,
+    TokenStats, sample_row,
 };
 use crate::quant::Matrix;
 
@@ -22,6 +22,22 @@ impl AttentionShape {
     /// Convolution channels: all query rows, then all key rows.
     pub fn channels(&self) -> usize {
         (self.query_heads + self.kv_heads) * self.head_dim
+    }
+
+    /// Columns of either half of the values: the current one and the delayed one.
+    pub fn half_values(&self) -> usize {
+        self.kv_heads * self.head_dim / 2
+    }
+
+    /// (sin, cos) of each rotated pair at an absolute position: pair `i` turns by
+    /// `position * theta^(-2 i / rotary_dims)`.
+    pub fn rotation(&self, position: usize) -> impl Iterator<Item = (f32, f32)> {
+        let (dims, theta) = (self.rotary_dims, self.rope_theta);
+        (0..dims / 2).map(move |i| {
+            let frequency = theta.powf(-2.0 * i as f64 / dims as f64);
+            let (sin, cos) = (position as f64 * frequency).sin_cos();
+            (sin as f32, cos as f32)
+        })
     }
 
     /// Frames of raw context that the two convolutions need.
@@ -76,7 +92,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Routes: Clone + Send;
     type Kv: KvStore;
     /// CCA state of one layer of one sequence: the last raw `[q | k]` frames and
-    /// the previous token's normed input. `clone` is a snapshot.
+    /// the previous token's delayed value half. `clone` is a snapshot.
     type CcaState: Clone + Send;
     /// Statistics of a sampling call, to be read when there is time.
     type Stats: From<Vec<TokenStats>> + Send;
@@ -84,11 +100,35 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Short name for the user, e.g. "cpu".
     fn name(&self) -> &'static str;
 
+    /// Name and activation type for the user, e.g. "cpu, f32 activations".
+    fn describe(&self) -> String {
+        format!("{}, f32 activations", self.name())
+    }
+
     /// Runs a step's worth of operations where the backend wants them run
-    /// (its own threads, its own stream).
+    /// (its own threads, its own stream). Uploads, reading and every operation
+    /// are called in here; ids and empty states may be made anywhere.
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         work()
     }
+
+    /// What has gone wrong on the device since this was last asked, in one line.
+    /// What was read from it in that time means nothing.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it pays to start a step before the last one's results are read:
+    /// the device then works while the host looks at them.
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
+    /// Starts computing a step's results, without waiting for them.
+    fn start(&self, _ids: &Self::Ids, _stats: &Self::Stats, _routes: &[Self::Routes]) {}
+
+    /// Computes this and what it depends on, now.
+    fn finish(&self, _tensor: &Self::Tensor) {}
 
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
@@ -97,7 +137,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn ids(&self, ids: &[u32]) -> Self::Ids;
     fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Self::Kv;
     /// The state before the first token: zeros.
-    fn cca_state(&self, shape: &AttentionShape, hidden: usize) -> Self::CcaState;
+    fn cca_state(&self, shape: &AttentionShape) -> Self::CcaState;
 
     // What the host reads.
     fn read(&self, tensor: &Self::Tensor) -> Vec<f32>;
@@ -117,8 +157,6 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Self::Tensor;
     /// `x * rsqrt(mean(x^2) + eps) * gain`.
     fn rms_norm(&self, x: &Self::Tensor, gain: &Self::Vector, eps: f32) -> Self::Tensor;
-    /// Columns of `a`, then columns of `b`.
-    fn concat(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
     /// `x + y * scale`.
     fn add_scaled(&self, x: &Self::Tensor, y: &Self::Tensor, scale: &Self::Vector) -> Self::Tensor;
     /// Exact (erf) GELU.
@@ -132,33 +170,23 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Self::Tensor;
 
     // Attention.
-    /// Each sequence's rows moved down by one: row 0 is the state's previous
-    /// row. The state's previous row becomes the last row of `x`.
-    fn delay(
-        &self,
-        x: &Self::Tensor,
-        rows: &Rows,
-        states: &mut [&mut Self::CcaState],
-    ) -> Self::Tensor;
-    /// Everything between the projections and attention: both convolutions over
-    /// time, the mean of each query group and its key added to either, unit
-    /// length, key temperature, rotation. Advances the states' frames.
+    /// Everything between the projections and attention. Queries and keys: both
+    /// convolutions over time, the mean of each query group and its key added to
+    /// either, unit length, key temperature, rotation. Values: the current half,
+    /// then the delayed half of the row before. Advances the states.
     fn cca_mix(
         &self,
-        q: &Self::Tensor,
-        k: &Self::Tensor,
+        projected: &Projected<Self>,
         weights: &CcaWeights<Self>,
         shape: &AttentionShape,
         rows: &Rows,
         states: &mut [&mut Self::CcaState],
-    ) -> (Self::Tensor, Self::Tensor);
+    ) -> Qkv<Self>;
     /// Causal grouped-query attention, scale `1 / sqrt(head_dim)`, fp32 softmax.
     /// Keys and values are rounded to the cache's precision before they are read.
     fn attend(
         &self,
-        q: &Self::Tensor,
-        k: &Self::Tensor,
-        v: &Self::Tensor,
+        qkv: &Qkv<Self>,
         shape: &AttentionShape,
         rows: &Rows,
         caches: &mut [&mut Self::Kv],

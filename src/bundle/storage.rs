@@ -103,15 +103,20 @@ fn map(path: &Path, name: &str) -> Result<Option<Bytes>, Error> {
         return Err(Error::file(name, "is not a regular file", DOWNLOAD_AGAIN));
     }
     let file = File::open(path).map_err(unreadable)?;
-    if meta.len() == 0 {
+    // Whole pages: a device can share a mapping only by pages. What follows the
+    // file's last byte in its last page reads as zeros and belongs to no `Bytes`.
+    let len = file.metadata().map_err(unreadable)?.len() as usize;
+    if len == 0 {
         return Ok(Some(Bytes::from_vec(Vec::new())));
     }
+    let page = rustix::param::page_size();
+    let mut options = memmap2::MmapOptions::new();
+    options.len(len.next_multiple_of(page));
     // SAFETY: the map is read-only and private to this process. It stays sound
     // as long as nobody changes the file while it is open, which is the
     // documented condition of `Bundle::open`: a bundle is installed once and
     // then only read. Nothing derived from it is trusted beyond its bytes, and
     // every byte pattern is a valid `u8`.
-    let mapping = unsafe { memmap2::Mmap::map(&file) }.map_err(unreadable)?;
-    let len = mapping.len();
+    let mapping = unsafe { options.map(&file) }.map_err(unreadable)?;
     Ok(Some(Bytes::new(Arc::new(mapping), 0..len)))
 }

@@ -95,16 +95,33 @@ impl<B: Backend> SequenceState<B> {
         self.len() == 0
     }
 
+    /// The CCA states of all layers, as they are now.
+    pub fn cca(&self) -> Vec<B::CcaState> {
+        self.layers.iter().map(|layer| layer.cca.clone()).collect()
+    }
+
+    /// Makes this the sequence of `len` tokens whose CCA states were `cca`.
+    pub fn rewind(&mut self, len: usize, cca: Vec<B::CcaState>) {
+        for (layer, cca) in self.layers.iter_mut().zip(cca) {
+            layer.kv.truncate(len);
+            layer.cca = cca;
+        }
+        self.marks.retain(|m| m.len <= len);
+    }
+
     /// Keeps the CCA state at this length.
     pub fn mark(&mut self) {
-        let len = self.len();
+        self.mark_at(self.len(), self.cca());
+    }
+
+    /// Keeps the CCA states that belong to the first `len` tokens.
+    pub fn mark_at(&mut self, len: usize, cca: Vec<B::CcaState>) {
         if len == 0 || self.marks.iter().any(|m| m.len == len) {
             return;
         }
         if self.marks.len() == MARKS {
             self.marks.pop_front();
         }
-        let cca = self.layers.iter().map(|layer| layer.cca.clone()).collect();
         self.marks.push_back(Mark { len, cca });
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use minijinja::ErrorKind;
 
 use super::Error;
+use crate::backend::own_memory;
 
 /// Instructions of one rendering. A message costs some hundreds.
 pub(super) const FUEL: u64 = 20_000_000;
@@ -38,7 +39,7 @@ pub(super) fn run<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let bound = |what: String| Err(Failure::Bound(what));
     let started = Instant::now();
-    let before = memory();
+    let before = own_memory();
     let (sender, receiver) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("chat-template".into())
@@ -62,7 +63,7 @@ pub(super) fn run<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let (Some(before), Some(now)) = (before, memory())
+        if let (Some(before), Some(now)) = (before, own_memory())
             && now.saturating_sub(before) > MAX_MEMORY
         {
             return bound(format!("took more than {} MB of memory", MAX_MEMORY >> 20));
@@ -72,15 +73,6 @@ pub(super) fn run<T: Send + 'static>(
             return bound(format!("took longer than {seconds} seconds"));
         }
     }
-}
-
-/// Bytes that the process holds apart from mapped files, where the system says:
-/// on Linux.
-fn memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes << 10)
 }
 
 impl From<Failure> for Error {

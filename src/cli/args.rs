@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::BackendKind;
+
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", version, about, max_term_width = 100)]
@@ -79,7 +81,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 
-    /// What to compute on
+    /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
     #[arg(long, value_name = "NAME")]
     pub backend: Option<BackendName>,
 
@@ -126,6 +128,18 @@ pub enum Allow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendName {
     Cpu,
+    Mlx,
+}
+
+impl BackendName {
+    /// The backend that was asked for, or the default.
+    pub fn chosen(asked: Option<Self>) -> BackendKind {
+        match asked {
+            Some(Self::Cpu) => BackendKind::Cpu,
+            Some(Self::Mlx) => BackendKind::Mlx,
+            None => BackendKind::default(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -199,6 +213,10 @@ pub struct LogitsArgs {
     /// Threads to compute with [default: one per core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
+
+    /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<BackendName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

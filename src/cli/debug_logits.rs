@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::backend::{KvDtype, SkipMode};
 use crate::bundle::Bundle;
-use crate::model::{LoadOptions, load};
+use crate::model::{BackendKind, LoadOptions, load};
 
 pub struct Options {
     pub model: PathBuf,
@@ -20,6 +20,7 @@ pub struct Options {
     pub kv: KvDtype,
     pub skip: SkipMode,
     pub threads: usize,
+    pub backend: BackendKind,
     pub out: PathBuf,
 }
 
@@ -34,6 +35,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let bundle = Bundle::open(&options.model)?;
     let load_options = LoadOptions {
+        backend: options.backend,
         threads: options.threads,
         kv: options.kv,
         skip: options.skip,

@@ -12,7 +12,7 @@ use super::setup::Failure;
 use crate::agent::Reason;
 use crate::agent::present::{Progress, Style};
 use crate::bundle::Bundle;
-use crate::model::{self, BackendKind, Engine, LoadOptions};
+use crate::model::{self, Engine, LoadError, LoadOptions};
 
 pub struct Loaded {
     pub bundle: Bundle,
@@ -38,13 +38,17 @@ pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
 
 fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
-        backend: match run.backend {
-            Some(BackendName::Cpu) | None => BackendKind::Cpu,
-        },
+        backend: BackendName::chosen(run.backend),
         threads: run.threads.unwrap_or(0),
         ..LoadOptions::default()
     };
-    model::load(bundle, &options).map_err(|e| Failure::new(Reason::Failed, e.to_string()))
+    model::load(bundle, &options).map_err(|e| {
+        let reason = match e {
+            LoadError::NoMlx => Reason::Usage,
+            LoadError::Start { .. } => Reason::Failed,
+        };
+        Failure::new(reason, e.to_string())
+    })
 }
 
 /// Does `work`, and says so on stderr once it has taken half a second.

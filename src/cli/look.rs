@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::args::{Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, Skip};
+use super::args::{BackendName, Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, Skip};
 use super::debug_chat::{self, RenderOutput};
 use super::{debug_logits, fail, inspect};
 use crate::agent::Exit;
@@ -46,6 +46,7 @@ pub fn logits(args: &LogitsArgs) -> Exit {
             None => SkipMode::default(),
         },
         threads: args.threads.unwrap_or(0),
+        backend: BackendName::chosen(args.backend),
         out: args.out.clone(),
     };
     match debug_logits::run(&options) {

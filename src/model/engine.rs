@@ -12,8 +12,10 @@ pub struct EngineInfo {
     /// Fused layers; also the number of expert choices per token.
     pub layers: usize,
     pub experts: usize,
-    /// Backend and activation type, e.g. "cpu, f32".
+    /// Backend and activation type, e.g. "cpu, f32 activations".
     pub backend: String,
+    /// What the user should know about how it was loaded, a line each.
+    pub notices: Vec<String>,
 }
 
 /// The state of one sequence: its tokens and what the model computed for them.
@@ -79,6 +81,8 @@ pub enum Error {
     ForeignCache,
     #[error("the engine gave no result for a row")]
     NoResult,
+    #[error("the {0} backend failed: {1}")]
+    Backend(&'static str, String),
 }
 
 /// Hears how many of how many tokens are done; `Break` stops.

@@ -3,14 +3,26 @@
 use super::Engine;
 use super::run::ZayaEngine;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::{KvDtype, SkipMode};
+#[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
+use crate::backend::mlx::MlxBackend;
+use crate::backend::{Backend, KvDtype, SkipMode};
 use crate::bundle::{Bundle, Family};
 
 /// Which backend to run on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
-    #[default]
     Cpu,
+    Mlx,
+}
+
+/// MLX on Apple Silicon, the CPU elsewhere.
+impl Default for BackendKind {
+    fn default() -> Self {
+        match cfg!(all(target_os = "macos", target_arch = "aarch64")) {
+            true => Self::Mlx,
+            false => Self::Cpu,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -25,25 +37,80 @@ pub struct LoadOptions {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("can't start the {backend} backend: {reason}")]
-pub struct LoadError {
-    backend: &'static str,
-    reason: String,
+pub enum LoadError {
+    #[error(
+        "this build has no mlx backend; use --backend cpu, or build with --features mlx (see README.md)"
+    )]
+    NoMlx,
+    #[error("can't start the {backend} backend: {reason}")]
+    Start {
+        backend: &'static str,
+        reason: String,
+    },
+}
+
+impl LoadError {
+    fn start(backend: &'static str, reason: impl ToString) -> Self {
+        Self::Start {
+            backend,
+            reason: reason.to_string(),
+        }
+    }
 }
 
 /// Uploads the bundle's weights to the backend. On the CPU nothing is copied:
-/// the weights are used where they were mapped.
+/// the weights are used where they were mapped. If MLX can't start, the engine
+/// runs on the CPU and its notices say why.
 ///
 /// # Errors
-/// If the backend can't start, in one line.
+/// If the backend is not in this build or can't start, in one line.
 pub fn load(bundle: &Bundle, options: &LoadOptions) -> Result<Box<dyn Engine>, LoadError> {
-    match (options.backend, &bundle.model) {
-        (BackendKind::Cpu, Family::Zaya(tensors)) => {
-            let backend = CpuBackend::new(options.threads).map_err(|e| LoadError {
-                backend: "cpu",
-                reason: e.to_string(),
-            })?;
-            Ok(Box::new(ZayaEngine::new(backend, tensors, options)))
+    match options.backend {
+        BackendKind::Cpu => on_cpu(bundle, options, Vec::new()),
+        BackendKind::Mlx => on_mlx(bundle, options),
+    }
+}
+
+fn on_cpu(
+    bundle: &Bundle,
+    options: &LoadOptions,
+    notices: Vec<String>,
+) -> Result<Box<dyn Engine>, LoadError> {
+    let backend = CpuBackend::new(options.threads).map_err(|e| LoadError::start("cpu", e))?;
+    engine(backend, bundle, options, notices)
+}
+
+#[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
+fn on_mlx(bundle: &Bundle, options: &LoadOptions) -> Result<Box<dyn Engine>, LoadError> {
+    match MlxBackend::new() {
+        Ok(backend) => {
+            let notices = backend.notices();
+            engine(backend, bundle, options, notices)
+        }
+        Err(reason) => {
+            let notice = format!("the mlx backend can't be used, running on the CPU: {reason}");
+            on_cpu(bundle, options, vec![notice])
+        }
+    }
+}
+
+#[cfg(not(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64"))))]
+fn on_mlx(_: &Bundle, _: &LoadOptions) -> Result<Box<dyn Engine>, LoadError> {
+    Err(LoadError::NoMlx)
+}
+
+fn engine<B: Backend>(
+    backend: B,
+    bundle: &Bundle,
+    options: &LoadOptions,
+    notices: Vec<String>,
+) -> Result<Box<dyn Engine>, LoadError> {
+    let name = backend.name();
+    match &bundle.model {
+        Family::Zaya(tensors) => {
+            let engine = ZayaEngine::new(backend, tensors, options, notices)
+                .map_err(|e| LoadError::start(name, e))?;
+            Ok(Box::new(engine))
         }
     }
 }

@@ -4,6 +4,7 @@
 mod engine;
 mod load;
 mod run;
+mod sequence;
 pub mod zaya;
 
 pub use engine::{

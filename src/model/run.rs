@@ -1,12 +1,10 @@
 //! [`Engine`] over a ZAYA model on some backend.
 
-use std::any::Any;
 use std::ops::ControlFlow;
 
-use super::engine::{
-    Cache, CacheState, Engine, EngineInfo, Error, Interrupted, Progress, Step, StepRow,
-};
+use super::engine::{Cache, Engine, EngineInfo, Error, Interrupted, Progress, Step, StepRow};
 use super::load::LoadOptions;
+use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
 use crate::backend::{Backend, KvDtype, KvMode, Rows, SampleSpec, Segment};
 use crate::bundle::zaya::Tensors;
@@ -22,37 +20,45 @@ pub(super) struct ZayaEngine<B: Backend> {
     info: EngineInfo,
     kv: KvDtype,
     chunk: usize,
-}
-
-impl<B: Backend> CacheState for SequenceState<B> {
-    fn fork(&self) -> Box<dyn CacheState> {
-        Box::new(self.clone())
-    }
-
-    fn mark(&mut self) {
-        SequenceState::mark(self);
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
+    /// Start each step before the last one's results are read.
+    ahead: bool,
 }
 
 impl<B: Backend> ZayaEngine<B> {
-    pub fn new(backend: B, tensors: &Tensors, options: &LoadOptions) -> Self {
+    /// # Errors
+    /// If the backend can't take the weights.
+    pub fn new(
+        backend: B,
+        tensors: &Tensors,
+        options: &LoadOptions,
+        notices: Vec<String>,
+    ) -> Result<Self, Error> {
         let config = &tensors.config;
-        let info = EngineInfo {
-            vocab: config.vocab,
-            layers: config.layers,
-            experts: config.experts,
-            backend: format!("{}, f32 activations", backend.name()),
-        };
-        Self {
-            model: Zaya::new(&backend, tensors, options.skip),
-            backend,
-            info,
+        let model = backend.enter(|| Zaya::new(&backend, tensors, options.skip));
+        let engine = Self {
+            info: EngineInfo {
+                vocab: config.vocab,
+                layers: config.layers,
+                experts: config.experts,
+                backend: backend.describe(),
+                notices,
+            },
+            model,
             kv: options.kv,
             chunk: options.chunk.unwrap_or(CHUNK).max(1),
+            ahead: backend.runs_ahead(),
+            backend,
+        };
+        engine.sound()?;
+        Ok(engine)
+    }
+
+    /// The same engine, starting steps ahead whether its backend gains by it or not.
+    #[cfg(test)]
+    pub fn running_ahead(self) -> Self {
+        Self {
+            ahead: true,
+            ..self
         }
     }
 
@@ -63,21 +69,106 @@ impl<B: Backend> ZayaEngine<B> {
         }
     }
 
-    /// Runs tokens of one sequence after what its state holds.
-    fn append(&self, state: &mut SequenceState<B>, tokens: &[u32]) -> Output<B> {
-        let rows = rows_of(tokens.len(), state.len(), KvMode::Append);
-        let ids = self.backend.ids(tokens);
-        self.backend
-            .enter(move || self.model.forward(&self.backend, &ids, &rows, &mut [state]))
+    /// Nothing has gone wrong on the device.
+    fn sound(&self) -> Result<(), Error> {
+        match self.backend.fault() {
+            Some(reason) => Err(Error::Backend(self.backend.name(), reason)),
+            None => Ok(()),
+        }
+    }
+
+    fn new_sequence(&self) -> Sequence<B> {
+        Sequence::new(self.model.new_state(&self.backend, self.kv))
+    }
+
+    /// Nothing, after a fault: what its state holds can't be trusted.
+    fn clear(&self, cache: &mut Cache) {
+        cache.tokens.clear();
+        cache.state = Box::new(self.new_sequence());
+    }
+
+    /// Queues one token of each sequence, after what its state holds.
+    fn queue(
+        &self,
+        ids: B::Ids,
+        specs: &[SampleSpec],
+        states: &mut [&mut SequenceState<B>],
+    ) -> Queued<B> {
+        let rows = Rows {
+            segments: states
+                .iter()
+                .map(|s| Segment {
+                    len: 1,
+                    position: s.len(),
+                })
+                .collect(),
+            kv: KvMode::Append,
+        };
+        let (backend, model) = (&self.backend, &self.model);
+        backend.enter(move || {
+            let Output { hidden, routes } = model.forward(backend, &ids, &rows, states);
+            let (ids, stats) = backend.sample(model.embed(), &hidden, specs);
+            backend.start(&ids, &stats, &routes);
+            Queued { ids, stats, routes }
+        })
+    }
+
+    /// Reads a step's results: one per row.
+    fn read(&self, stats: B::Stats, routes: Vec<B::Routes>) -> Result<Vec<Step>, Error> {
+        let backend = &self.backend;
+        let (stats, routes) = backend.enter(move || {
+            let routes: Vec<Vec<u16>> = routes.iter().map(|r| backend.read_routes(r)).collect();
+            (backend.read_stats(stats), routes)
+        });
+        self.sound()?;
+        Ok(stats
+            .into_iter()
+            .enumerate()
+            .map(|(row, stats)| Step {
+                stats,
+                routes: routes.iter().map(|layer| layer[row]).collect(),
+            })
+            .collect())
+    }
+
+    /// One step of each sequence. The next is started before this one's results
+    /// are read, if what it will be asked to do can be guessed.
+    fn step_sequences(
+        &self,
+        sequences: &mut [&mut Sequence<B>],
+        asked: &[(u32, SampleSpec)],
+    ) -> Result<Vec<Step>, Error> {
+        let specs: Vec<SampleSpec> = asked.iter().map(|(_, spec)| spec.clone()).collect();
+        let queued = take_ahead(sequences, asked).unwrap_or_else(|| {
+            let tokens: Vec<u32> = asked.iter().map(|(token, _)| *token).collect();
+            let ids = self.backend.ids(&tokens);
+            self.queue(ids, &specs, &mut settled(sequences))
+        });
+        let next: Option<Vec<SampleSpec>> = match self.ahead {
+            true => specs.iter().map(following).collect(),
+            false => None,
+        };
+        let Some(next) = next else {
+            return self.read(queued.stats, queued.routes);
+        };
+        let mut states = settled(sequences);
+        let before = states.iter().map(|state| state.cca()).collect();
+        let started = self.queue(queued.ids, &next, &mut states);
+        let steps = self.read(queued.stats, queued.routes);
+        let tokens = steps.iter().flatten().map(|step| step.stats.id);
+        put_ahead(sequences, started, before, tokens.zip(next).collect());
+        steps
     }
 }
 
-fn state_of<B: Backend>(cache: &mut Cache) -> Result<&mut SequenceState<B>, Error> {
-    cache
-        .state
-        .as_any()
-        .downcast_mut()
-        .ok_or(Error::ForeignCache)
+/// What the step after one with this spec will most likely be asked to do;
+/// `None` if that depends on what is sampled.
+fn following(spec: &SampleSpec) -> Option<SampleSpec> {
+    let history = spec.repetition_penalty != 1.0 || spec.presence_penalty != 0.0;
+    (!history && spec.forced.is_none()).then(|| SampleSpec {
+        position: spec.position + 1,
+        ..spec.clone()
+    })
 }
 
 impl<B: Backend> Engine for ZayaEngine<B> {
@@ -88,7 +179,7 @@ impl<B: Backend> Engine for ZayaEngine<B> {
     fn new_cache(&self) -> Cache {
         Cache {
             tokens: Vec::new(),
-            state: Box::new(self.model.new_state(&self.backend, self.kv)),
+            state: Box::new(self.new_sequence()),
         }
     }
 
@@ -100,20 +191,22 @@ impl<B: Backend> Engine for ZayaEngine<B> {
     ) -> Result<ControlFlow<Interrupted>, Error> {
         self.check(tokens)?;
         let mut done = 0;
+        let (backend, model) = (&self.backend, &self.model);
         for chunk in tokens.chunks(self.chunk) {
-            let state = state_of::<B>(cache)?;
+            let state = Sequence::<B>::of(cache)?.settled();
             let before = state.clone();
             let rows = rows_of(chunk.len(), state.len(), KvMode::Append);
-            let ids = self.backend.ids(chunk);
+            let ids = backend.ids(chunk);
             let mut go_on = || progress(done, tokens.len());
-            let flow = self.backend.enter(move || {
-                self.model
-                    .forward_while(&self.backend, &ids, &rows, &mut [&mut *state], &mut go_on)
-                    .map_continue(|_| ())
+            let flow = backend.enter(move || {
+                model
+                    .forward_while(backend, &ids, &rows, &mut [&mut *state], &mut go_on)
+                    .map_continue(|output| backend.finish(&output.hidden))
             });
-            if flow.is_break() {
-                *state_of(cache)? = before;
-                return Ok(ControlFlow::Break(Interrupted));
+            let outcome = self.sound();
+            if outcome.is_err() || flow.is_break() {
+                *Sequence::of(cache)?.settled() = before;
+                return outcome.map(|()| ControlFlow::Break(Interrupted));
             }
             cache.tokens.extend_from_slice(chunk);
             done += chunk.len();
@@ -125,48 +218,28 @@ impl<B: Backend> Engine for ZayaEngine<B> {
     }
 
     fn step(&self, rows: &mut [StepRow<'_>]) -> Result<Vec<Step>, Error> {
+        let asked: Vec<(u32, SampleSpec)> = rows
+            .iter()
+            .map(|row| (row.token, row.spec.clone()))
+            .collect();
         let tokens: Vec<u32> = rows.iter().map(|row| row.token).collect();
-        let specs: Vec<SampleSpec> = rows.iter().map(|row| row.spec.clone()).collect();
         self.check(&tokens)?;
-        let mut states = Vec::with_capacity(rows.len());
+        let mut sequences = Vec::with_capacity(rows.len());
         for row in rows.iter_mut() {
-            states.push(state_of::<B>(row.cache)?);
+            sequences.push(Sequence::<B>::of(row.cache)?);
         }
-        let step = Rows {
-            segments: states
-                .iter()
-                .map(|s| Segment {
-                    len: 1,
-                    position: s.len(),
-                })
-                .collect(),
-            kv: KvMode::Append,
-        };
-        let ids = self.backend.ids(&tokens);
-        let (stats, routes) = self.backend.enter(move || {
-            let output = self.model.forward(&self.backend, &ids, &step, &mut states);
-            let (_, stats) = self
-                .backend
-                .sample(self.model.embed(), &output.hidden, &specs);
-            (stats, output.routes)
-        });
+        let steps = self.step_sequences(&mut sequences, &asked);
         for row in rows.iter_mut() {
-            row.cache.tokens.push(row.token);
+            match steps {
+                Ok(_) => row.cache.tokens.push(row.token),
+                Err(_) => self.clear(row.cache),
+            }
         }
-        let routes: Vec<Vec<u16>> = routes.iter().map(|r| self.backend.read_routes(r)).collect();
-        let stats = self.backend.read_stats(stats);
-        Ok(stats
-            .into_iter()
-            .enumerate()
-            .map(|(row, stats)| Step {
-                stats,
-                routes: routes.iter().map(|layer| layer[row]).collect(),
-            })
-            .collect())
+        steps
     }
 
     fn truncate(&self, cache: &mut Cache, len: usize) -> Result<usize, Error> {
-        let state = state_of::<B>(cache)?;
+        let state = Sequence::<B>::of(cache)?.settled();
         let truncation = state.truncate(len, self.model.replay_span());
         let len = state.len();
         cache.tokens.truncate(len);
@@ -177,21 +250,31 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         let rows = rows_of(replayed.len(), from, KvMode::Stored);
         let ids = self.backend.ids(replayed);
         let count = replayed.len();
-        let state = state_of::<B>(cache)?;
-        self.backend
-            .enter(move || self.model.forward(&self.backend, &ids, &rows, &mut [state]));
+        let state = Sequence::<B>::of(cache)?.settled();
+        let (backend, model) = (&self.backend, &self.model);
+        backend.enter(move || {
+            let output = model.forward(backend, &ids, &rows, &mut [state]);
+            backend.finish(&output.hidden);
+        });
+        self.sound().inspect_err(|_| self.clear(cache))?;
         Ok(count)
     }
 
     fn logits(&self, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<f32>, Error> {
         self.check(tokens)?;
         let mut logits = Vec::with_capacity(tokens.len() * self.info.vocab);
+        let (backend, model) = (&self.backend, &self.model);
         for chunk in tokens.chunks(self.chunk) {
-            let output = self.append(state_of(cache)?, chunk);
+            let state = Sequence::<B>::of(cache)?.settled();
+            let rows = rows_of(chunk.len(), state.len(), KvMode::Append);
+            let ids = backend.ids(chunk);
+            let read = backend.enter(move || {
+                let output = model.forward(backend, &ids, &rows, &mut [state]);
+                backend.read(&backend.linear(model.embed(), &output.hidden, None))
+            });
+            self.sound().inspect_err(|_| self.clear(cache))?;
             cache.tokens.extend_from_slice(chunk);
-            let (backend, head) = (&self.backend, self.model.embed());
-            let head = backend.enter(move || backend.linear(head, &output.hidden, None));
-            logits.extend(backend.read(&head));
+            logits.extend(read);
         }
         Ok(logits)
     }

@@ -14,7 +14,7 @@ pub const MXTQ_BITS: [u32; 5] = [1, 2, 3, 4, 8];
 
 /// u32 words in a row of `cols` codes. Three-bit words hold ten codes, their
 /// two top bits unused.
-pub fn words_per_row(cols: usize, bits: u32) -> usize {
+pub const fn words_per_row(cols: usize, bits: u32) -> usize {
     cols.div_ceil((32 / bits) as usize)
 }
 

@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod jang;
+mod mlx;
 mod oracle;
 mod probe;
 mod readme;
@@ -34,6 +35,10 @@ enum Task {
     DemoEval(demo::EvalArgs),
     /// Compare logits and encoders with the reference programs
     Oracle(oracle::Args),
+    /// Fetch and build MLX for tests and type checks off Apple Silicon
+    MlxSetup(mlx::SetupArgs),
+    /// Run the tests of the MLX engine
+    MlxTest,
     /// Record the README's example by running it
     ReadmeExample,
     /// Measure opening and running one bundle, as JSON
@@ -48,6 +53,8 @@ fn main() -> ExitCode {
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
+        Task::MlxSetup(args) => mlx::run(&args),
+        Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),
         Task::Probe(args) => probe::run(&args),
     };

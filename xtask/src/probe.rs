@@ -132,7 +132,7 @@ fn spread(routes: &[Vec<u16>], experts: usize) -> (f64, f64) {
     (busiest / layers, used / layers)
 }
 
-/// Watches the process's anonymous memory from a thread of its own.
+/// Watches the memory that is the process's own from a thread of its own.
 struct MemoryWatch {
     peak: Arc<AtomicU64>,
     done: Arc<AtomicBool>,
@@ -150,7 +150,7 @@ impl MemoryWatch {
         };
         std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                peak.fetch_max(anonymous_bytes(), Ordering::Relaxed);
+                peak.fetch_max(own_bytes(), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
@@ -159,18 +159,13 @@ impl MemoryWatch {
 
     fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
-        self.peak.load(Ordering::Relaxed).max(anonymous_bytes())
+        self.peak.load(Ordering::Relaxed).max(own_bytes())
     }
 }
 
-/// Resident memory that no file backs, as Linux counts it.
-fn anonymous_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
+/// 0 where the system does not say.
+fn own_bytes() -> u64 {
+    cairn::backend::own_memory().unwrap_or(0)
 }
 
 #[cfg(test)]

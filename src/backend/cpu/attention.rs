@@ -4,11 +4,12 @@
 
 use rayon::prelude::*;
 
+use super::CpuBackend;
 use super::kv::{BLOCK, Kv};
 use super::level::{Level, per_level};
 use super::matmul::dots;
 use super::tensor::Tensor;
-use crate::backend::{AttentionShape, KvMode, KvStore, Rows};
+use crate::backend::{AttentionShape, KvMode, KvStore, Qkv, Rows};
 
 /// Query rows that share one pass over the cache.
 const QUERY_TILE: usize = 8;
@@ -26,7 +27,7 @@ struct Task<'a> {
 
 pub(super) fn attend(
     level: Level,
-    [q, k, v]: [&Tensor; 3],
+    Qkv { q, k, v }: &Qkv<CpuBackend>,
     shape: &AttentionShape,
     rows: &Rows,
     caches: &mut [&mut Kv],

@@ -3,21 +3,24 @@
 
 use super::CpuBackend;
 use super::decode::Weight;
+use super::elementwise::concat;
 use super::level::Level;
 use super::matmul::product;
 use super::tensor::Tensor;
-use crate::backend::{AttentionShape, CcaWeights, Rows};
+use crate::backend::{AttentionShape, CcaWeights, Projected, Qkv, Rows};
 
 /// What one layer of one sequence carries from token to token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CcaState {
     /// The last raw `[q | k]` frames, oldest first: `[context_frames, channels]`.
     pub frames: Vec<f32>,
-    /// The previous token's normed attention input: `[hidden]`.
+    /// The previous token's delayed value half: `[half_values]`.
     pub previous: Vec<f32>,
 }
 
-pub(super) fn delay(x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Tensor {
+/// Each sequence's rows moved down by one: row 0 is what the state carried, and
+/// the state carries the last row on.
+fn delay(x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Tensor {
     let mut data = Vec::with_capacity(x.data().len());
     let mut first = 0;
     for (segment, state) in rows.segments.iter().zip(states.iter_mut()) {
@@ -35,15 +38,19 @@ pub(super) fn delay(x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Te
 
 pub(super) fn mix(
     level: Level,
-    [q, k]: [&Tensor; 2],
+    projected: &Projected<CpuBackend>,
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
     rows: &Rows,
     states: &mut [&mut CcaState],
-) -> (Tensor, Tensor) {
+) -> Qkv<CpuBackend> {
+    let (q, k) = (&projected.q, &projected.k);
     let taps = gather_taps(level, [q, k], w, shape, rows, states);
     let mixed = grouped(level, &taps, w, shape, q.rows());
-    finish(&mixed, q, k, &w.temp, shape, rows)
+    let (q, k) = finish(&mixed, q, k, &w.temp, shape, rows);
+    let delayed = delay(&projected.v_delayed, rows, states);
+    let v = concat(&projected.v_current, &delayed);
+    Qkv { q, k, v }
 }
 
 /// The depthwise convolution, and its outputs laid out for the grouped one:
@@ -197,15 +204,9 @@ struct Rotary {
 
 impl Rotary {
     fn at(position: usize, shape: &AttentionShape) -> Self {
-        let dims = shape.rotary_dims;
-        let sin_cos = (0..dims / 2)
-            .map(|i| {
-                let frequency = shape.rope_theta.powf(-2.0 * i as f64 / dims as f64);
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
-                (sin as f32, cos as f32)
-            })
-            .collect();
-        Self { sin_cos }
+        Self {
+            sin_cos: shape.rotation(position).collect(),
+        }
     }
 
     fn apply(&self, head: &mut [f32]) {

@@ -13,7 +13,8 @@ mod matmul;
 mod tensor;
 
 use super::{
-    AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Rows, SkipMode, TokenStats,
+    AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Projected, Qkv, Rows, SkipMode,
+    TokenStats,
 };
 use crate::quant::Matrix;
 
@@ -87,10 +88,10 @@ impl Backend for CpuBackend {
         Kv::new(dtype, shape.kv_heads * shape.head_dim)
     }
 
-    fn cca_state(&self, shape: &AttentionShape, hidden: usize) -> CcaState {
+    fn cca_state(&self, shape: &AttentionShape) -> CcaState {
         CcaState {
             frames: vec![0.0; shape.context_frames() * shape.channels()],
-            previous: vec![0.0; hidden],
+            previous: vec![0.0; shape.half_values()],
         }
     }
 
@@ -123,10 +124,6 @@ impl Backend for CpuBackend {
         elementwise::rms_norm(x, gain, eps)
     }
 
-    fn concat(&self, a: &Tensor, b: &Tensor) -> Tensor {
-        elementwise::concat(a, b)
-    }
-
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
         elementwise::add_scaled(x, y, scale)
     }
@@ -144,32 +141,25 @@ impl Backend for CpuBackend {
         elementwise::merge(residual, block, weights)
     }
 
-    fn delay(&self, x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Tensor {
-        cca::delay(x, rows, states)
-    }
-
     fn cca_mix(
         &self,
-        q: &Tensor,
-        k: &Tensor,
+        projected: &Projected<Self>,
         weights: &CcaWeights<Self>,
         shape: &AttentionShape,
         rows: &Rows,
         states: &mut [&mut CcaState],
-    ) -> (Tensor, Tensor) {
-        cca::mix(self.level, [q, k], weights, shape, rows, states)
+    ) -> Qkv<Self> {
+        cca::mix(self.level, projected, weights, shape, rows, states)
     }
 
     fn attend(
         &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
+        qkv: &Qkv<Self>,
         shape: &AttentionShape,
         rows: &Rows,
         caches: &mut [&mut Kv],
     ) -> Tensor {
-        attention::attend(self.level, [q, k, v], shape, rows, caches)
+        attention::attend(self.level, qkv, shape, rows, caches)
     }
 
     fn choose(&self, logits: &Tensor, biases: &Vec<f32>) -> Routes {

@@ -10,7 +10,7 @@ mod tests;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Rows, SkipMode};
+use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Projected, Rows, SkipMode};
 use crate::bundle::zaya::{Config, Tensors};
 use crate::cache::SequenceState;
 use weights::{Layer, Weights};
@@ -59,13 +59,13 @@ impl<B: Backend> Zaya<B> {
     }
 
     /// Tokens that a replay needs to rebuild the state from nothing. Without
-    /// convolution context it is still one: the previous token's normed input.
+    /// convolution context it is still one: the previous token's delayed values.
     pub fn replay_span(&self) -> usize {
         (self.shape.context_frames() * self.config.layers).max(1)
     }
 
     pub fn new_state(&self, backend: &B, dtype: KvDtype) -> SequenceState<B> {
-        let initial = backend.cca_state(&self.shape, self.config.hidden);
+        let initial = backend.cca_state(&self.shape);
         SequenceState::new(self.config.layers, initial, || {
             backend.kv(&self.shape, dtype)
         })
@@ -135,13 +135,14 @@ impl<B: Backend> Zaya<B> {
             })
             .unzip();
         let a = &layer.attention;
-        let q = backend.linear(&a.q, x, None);
-        let k = backend.linear(&a.k, x, None);
-        let (q, k) = backend.cca_mix(&q, &k, &a.cca, &self.shape, rows, &mut ccas);
-        let current = backend.linear(&a.v_current, x, None);
-        let delayed = backend.linear(&a.v_delayed, &backend.delay(x, rows, &mut ccas), None);
-        let v = backend.concat(&current, &delayed);
-        let attended = backend.attend(&q, &k, &v, &self.shape, rows, &mut kvs);
+        let projected = Projected {
+            q: backend.linear(&a.q, x, None),
+            k: backend.linear(&a.k, x, None),
+            v_current: backend.linear(&a.v_current, x, None),
+            v_delayed: backend.linear(&a.v_delayed, x, None),
+        };
+        let qkv = backend.cca_mix(&projected, &a.cca, &self.shape, rows, &mut ccas);
+        let attended = backend.attend(&qkv, &self.shape, rows, &mut kvs);
         backend.linear(&a.o, &attended, None)
     }
 }

@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 pub fn fmt() -> Result<String> {
-    cargo(&["fmt", "--all", "--check"], &[])
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    let beside = ["fmt", "--check", "--manifest-path", crate::mlx::BINDINGS];
+    cargo(&beside, &[])
 }
 
 /// What clippy checks in the program beyond its defaults. Tests may unwrap.
@@ -31,13 +33,16 @@ pub fn clippy() -> Result<String> {
 }
 
 pub fn policy() -> Result<String> {
-    let lints: Vec<String> = POLICY
-        .iter()
-        .map(|lint| format!("-Dclippy::{lint}"))
-        .collect();
+    let lints = policy_lints();
     let mut arguments = vec!["clippy", "--workspace", "--lib", "--bins", "--"];
     arguments.extend(lints.iter().map(String::as_str));
     cargo(&arguments, &[])
+}
+
+/// The policy as arguments for clippy.
+pub fn policy_lints() -> Vec<String> {
+    let deny = |lint: &&str| format!("-Dclippy::{lint}");
+    POLICY.iter().map(deny).collect()
 }
 
 /// Private items too: their links rot just the same. Public items may link to

@@ -37,9 +37,22 @@ struct Package {
     license: Option<String>,
 }
 
+/// Every graph of the repository: the workspace's, and that of the package beside
+/// it which writes MLX's declarations.
 pub fn check() -> Result<String> {
+    let mut packages = packages("Cargo.toml")?;
+    packages.extend(self::packages(crate::mlx::BINDINGS)?);
+    let complaints: Vec<String> = packages.iter().filter_map(complaint).collect();
+    if !complaints.is_empty() {
+        bail!("{}", complaints.join("\n"));
+    }
+    Ok(format!("{} crates", packages.len()))
+}
+
+fn packages(manifest: &str) -> Result<Vec<Package>> {
     let output = crate::cargo()
         .args(["metadata", "--format-version", "1", "--locked"])
+        .args(["--all-features", "--manifest-path", manifest])
         .output()
         .context("cargo can't be started")?;
     if !output.status.success() {
@@ -50,11 +63,7 @@ pub fn check() -> Result<String> {
     }
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).context("cargo metadata's answer")?;
-    let complaints: Vec<String> = metadata.packages.iter().filter_map(complaint).collect();
-    if !complaints.is_empty() {
-        bail!("{}", complaints.join("\n"));
-    }
-    Ok(format!("{} crates", metadata.packages.len()))
+    Ok(metadata.packages)
 }
 
 fn complaint(package: &Package) -> Option<String> {

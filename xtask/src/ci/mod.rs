@@ -2,8 +2,10 @@
 //! What CI runs is exactly this, so a laptop and CI can't disagree.
 
 mod cargo;
+mod graph;
 mod licences;
 mod long;
+mod mlx;
 mod sizes;
 mod spdx;
 
@@ -39,6 +41,11 @@ const JOBS: &[Job] = &[
     job("policy", cargo::policy),
     job("doc", cargo::doc),
     job("test", cargo::test),
+    job("linux-graph", graph::linux),
+    job("macos-graph", graph::macos),
+    job("macos", mlx::macos),
+    job("mlx-test", mlx::test),
+    job("clippy-mlx", mlx::clippy),
 ];
 
 pub fn run(args: &Args) -> Result<()> {

@@ -16,7 +16,9 @@ const TABLES: &[(&str, &str)] = &[(
 )];
 
 /// What counts as code. Data (JSON, safetensors, logs, the lock file) does not.
-const CODE: &[&str] = &["rs", "py", "sh", "toml", "jinja", "metal"];
+const CODE: &[&str] = &[
+    "rs", "py", "sh", "toml", "jinja", "metal", "h", "hpp", "cpp",
+];
 
 pub fn check() -> Result<String> {
     let files = tracked()?;

@@ -29,7 +29,7 @@ const SINGLE_TAPS: Size = Size {
 
 fn engine(size: &Size, options: &LoadOptions) -> ZayaEngine<CpuBackend> {
     let backend = CpuBackend::new(options.threads).unwrap();
-    ZayaEngine::new(backend, &tensors(size), options)
+    ZayaEngine::new(backend, &tensors(size), options, Vec::new()).unwrap()
 }
 
 fn exact() -> LoadOptions {

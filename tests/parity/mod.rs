@@ -1,0 +1,90 @@
+//! Logits of tiny ZAYA bundles against those of other implementations, on any
+//! backend. Each case runs as one prefill and in chunks of 1, 3 and 7.
+
+use std::path::{Path, PathBuf};
+
+use cairn::backend::{KvDtype, SkipMode};
+use cairn::bundle::Bundle;
+use cairn::model::{BackendKind, LoadOptions, load};
+use safetensors::SafeTensors;
+
+const TOLERANCE: f32 = 2e-4;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/zaya")
+}
+
+/// One prompt with the logits that another implementation gave it.
+struct Case {
+    tokens: Vec<u32>,
+    logits: Vec<f32>,
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let tensor = file.tensor(name).unwrap();
+    tensor
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect()
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    let ids = std::fs::read(golden().join(format!("{name}.ids.json"))).unwrap();
+    let ids: serde_json::Value = serde_json::from_slice(&ids).unwrap();
+    let list = |key: &str| -> Vec<u32> {
+        ids[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_u64().unwrap() as u32)
+            .collect()
+    };
+    let bytes = std::fs::read(golden().join(format!("{name}.expected.safetensors"))).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    if ids.get("tokens").is_some() {
+        return vec![Case {
+            tokens: list("tokens"),
+            logits: floats(&file, "logits"),
+        }];
+    }
+    ["short", "long"]
+        .iter()
+        .map(|prompt| Case {
+            tokens: [list(prompt), list(&format!("{prompt}_decode"))].concat(),
+            logits: [
+                floats(&file, &format!("f32.{prompt}.prefill_logits")),
+                floats(&file, &format!("f32.{prompt}.decode_logits")),
+            ]
+            .concat(),
+        })
+        .collect()
+}
+
+pub fn agree(backend: BackendKind, name: &str, skip: SkipMode) {
+    let bundle = Bundle::open(&golden().join(name)).unwrap();
+    for case in cases(name) {
+        for chunk in [usize::MAX, 1, 3, 7] {
+            let options = LoadOptions {
+                backend,
+                threads: 2,
+                kv: KvDtype::F32,
+                skip,
+                chunk: Some(chunk),
+                ..LoadOptions::default()
+            };
+            let engine = load(&bundle, &options).unwrap();
+            let mut cache = engine.new_cache();
+            let got = engine.logits(&mut cache, &case.tokens).unwrap();
+            assert_eq!(got.len(), case.logits.len(), "{name}");
+            let worst = got
+                .iter()
+                .zip(&case.logits)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(worst <= TOLERANCE, "{name}, chunks of {chunk}: {worst}");
+        }
+    }
+}
