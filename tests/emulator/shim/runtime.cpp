@@ -97,7 +97,7 @@ unsigned char* slot(int parity, int lane) { return own().slots[parity][lane]; }
 unsigned char* shared_slot(int parity) { return own().shared[parity]; }
 
 // Apart, because no function may hold both the compiler's save and its jump.
-MSL_OPAQUE [[noreturn]] static void jump_to(Jump& jump) { MSL_JUMP(jump); }
+[[noreturn]] MSL_OPAQUE static void jump_to(Jump& jump) { MSL_JUMP(jump); }
 
 // Back to the scheduler, until it resumes this fiber.
 MSL_OPAQUE static void leave() {
