@@ -40,7 +40,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         kv: options.kv,
         skip: options.skip,
         chunk: options.chunk,
-        ..LoadOptions::default()
     };
     let engine = load(&bundle, &load_options)?;
     let mut cache = engine.new_cache();

@@ -37,6 +37,7 @@ pub use sample::{Ids, Stats};
 pub use tensor::{Resident, Tensor};
 pub use weight::Weight;
 
+use elementwise::Function;
 use faults::Faults;
 use kernels::Kernels;
 use tensor::int;
@@ -110,6 +111,14 @@ impl MlxBackend {
     }
 }
 
+/// "3.61 GB", "34 MB"
+fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1000.0),
+        mb => format!("{mb:.0} MB"),
+    }
+}
+
 impl Backend for MlxBackend {
     type Tensor = Tensor;
     type Weight = Weight;
@@ -123,6 +132,23 @@ impl Backend for MlxBackend {
 
     fn name(&self) -> &'static str {
         "mlx"
+    }
+
+    /// Says where the weights are: what was copied lies in memory twice, once in
+    /// the file's pages.
+    fn describe(&self) -> String {
+        let placement = self.uploads.placement();
+        format!(
+            "mlx ({}), f32 activations, weights {} mapped and {} copied",
+            self.device.name,
+            size(placement.mapped),
+            size(placement.copied)
+        )
+    }
+
+    fn loaded(&self) {
+        let placement = self.uploads.placement();
+        self.device.set_limits(placement.mapped + placement.copied);
     }
 
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
@@ -152,6 +178,17 @@ impl Backend for MlxBackend {
 
     fn weight(&self, matrix: &Matrix) -> Weight {
         self.uploaded(&[matrix], Leading::None)
+    }
+
+    /// Our kernels read halves; without them the taps are widened, once.
+    fn filter(&self, matrix: &Matrix) -> Weight {
+        match self.device.kind {
+            device::Kind::Cpu => self.weight(matrix),
+            device::Kind::Metal => {
+                let weight = Weight::as_stored(&self.uploads, matrix);
+                self.faults.or(weight, || Weight::nothing(&[matrix]))
+            }
+        }
     }
 
     fn stack(&self, matrices: &[&Matrix]) -> Weight {
@@ -208,11 +245,12 @@ impl Backend for MlxBackend {
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Resident) -> Tensor {
-        self.like(x, elementwise::add_scaled(&x.array, &y.array, scale))
+        let inputs = [&x.array, &y.array, &**scale];
+        self.like(x, Function::AddScaled.call(self.device.kind, &inputs))
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
-        self.like(x, elementwise::gelu(&x.array))
+        self.like(x, Function::Gelu.call(self.device.kind, &[&x.array]))
     }
 
     fn merge(
@@ -222,7 +260,8 @@ impl Backend for MlxBackend {
         weights: &MergeWeights<Self>,
     ) -> Tensor {
         let residual = residual.map(|r| &r.array);
-        self.like(block, elementwise::merge(residual, &block.array, weights))
+        let merged = elementwise::merge(self.device.kind, residual, &block.array, weights);
+        self.like(block, merged)
     }
 
     fn cca_mix(
@@ -259,7 +298,8 @@ impl Backend for MlxBackend {
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
-        self.like(gate, elementwise::swiglu(&gate.array, &up.array))
+        let product = elementwise::swiglu(self.device.kind, &gate.array, &up.array);
+        self.like(gate, product)
     }
 
     fn combine(

@@ -119,8 +119,13 @@ impl State {
         let Some(file) = self.file(owner)? else {
             return Ok(None);
         };
+        // Our kernels load four floats at a time, codes one word at a time.
+        let alignment = match dtype {
+            Dtype::Uint32 | Dtype::Uint8 => 4,
+            _ => 16,
+        };
         let last = end.div_ceil(4);
-        if range.start % 4 != 0 || last > file.size() {
+        if range.start % alignment != 0 || last > file.size() {
             return Ok(None);
         }
         let words = raw::slice(&file, &[range.start / 4], &[last])?;
