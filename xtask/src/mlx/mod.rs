@@ -33,9 +33,9 @@ pub const BINDINGS: &str = "xtask/mlx/bindings/Cargo.toml";
 const TRIPLES: &[&str] = &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// What a setup left behind.
-pub struct Setup {
+struct Setup {
     /// For cargo's `--config`.
-    pub config: PathBuf,
+    config: PathBuf,
     /// Where the loader finds MLX; none after a setup for type checks only.
     library: Option<PathBuf>,
 }
@@ -79,6 +79,16 @@ pub fn cargo(subcommand: &str) -> Result<Command> {
     Ok(cargo)
 }
 
+/// cargo with what it takes to build for Apple Silicon as far as type checks go.
+pub fn cargo_for_mac(subcommand: &str) -> Result<Command> {
+    let mut cargo = crate::cargo();
+    cargo.args([subcommand, "--target", MAC, "--target-dir", "target/macos"]);
+    if !on_a_mac()? {
+        cargo.arg("--config").arg(setup(Some(MAC))?.config);
+    }
+    Ok(cargo)
+}
+
 const LOADER_PATH: &str = "LD_LIBRARY_PATH";
 
 fn on_a_mac() -> Result<bool> {
@@ -87,13 +97,12 @@ fn on_a_mac() -> Result<bool> {
 
 /// Makes what is missing or was made from something else. A second run does
 /// nothing; two at a time wait for each other.
-pub fn setup(target: Option<&str>) -> Result<Setup> {
+fn setup(target: Option<&str>) -> Result<Setup> {
     let host = host()?;
     let target = target.unwrap_or(&host);
     ensure!(
         target == host || target == MAC,
-        "MLX can't be set up for {target} on this machine, only for {host} or {}",
-        MAC
+        "MLX can't be set up for {target} on this machine, only for {host} or {MAC}"
     );
     if !TRIPLES.contains(&host.as_str()) {
         bail!(
@@ -144,13 +153,14 @@ pub fn setup(target: Option<&str>) -> Result<Setup> {
         triple: &host,
         mlx_c: &library,
         mlx: &shared,
+        inputs: &library_inputs,
     };
     let linkable = product::is_current(&library, &library_inputs).then_some(&linkable);
-    let text = config::text(
-        &generated,
-        linkable,
-        &format!("{library_inputs}{generated_inputs}"),
-    )?;
+    let declarations = config::Declarations {
+        folder: &generated,
+        inputs: &generated_inputs,
+    };
+    let text = config::text(&declarations, linkable)?;
     let config = place.join("config.toml");
     product::replace(&config, &text)?;
     let library = linkable.is_some().then_some(shared);
@@ -186,7 +196,7 @@ fn lock(path: &Path) -> Result<File> {
 /// The triple that this machine's rustc builds for.
 fn host() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = std::process::Command::new(rustc)
+    let output = Command::new(rustc)
         .arg("-vV")
         .output()
         .context("rustc can't be started")?;
