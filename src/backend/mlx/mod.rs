@@ -17,13 +17,19 @@ mod mxtq;
 mod raw;
 mod routes;
 mod sample;
+mod selftest;
+mod session;
+mod system;
 mod tensor;
 mod uploads;
 mod weight;
 
+use std::path::Path;
+
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, transforms};
 
+use super::kernels::{ALL, Proof, prove};
 use super::{
     AttentionShape, Backend, CcaWeights, ExpertWeights, KvDtype, MergeWeights, Projected, Qkv,
     Rows, SampleSpec, SkipMode, TokenStats, sample_row,
@@ -34,6 +40,9 @@ pub use cca::CcaState;
 pub use kv::Kv;
 pub use routes::Routes;
 pub use sample::{Ids, Stats};
+pub use selftest::{FallbackRunner, MetalRunner};
+pub use session::{Session, StartError};
+pub use system::version;
 pub use tensor::{Resident, Tensor};
 pub use weight::Weight;
 
@@ -45,55 +54,51 @@ use uploads::Uploads;
 use weight::Leading;
 
 pub struct MlxBackend {
-    /// MLX's streams belong to the thread that made them, so one thread does
-    /// everything.
-    thread: rayon::ThreadPool,
+    session: Session,
     device: device::Info,
     kernels: Kernels,
     uploads: Uploads,
     faults: Faults,
     rotations: cca::Rotations,
     masks: sample::Masks,
-}
-
-/// Why there is no MLX backend, in one line.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("its thread can't be started: {0}")]
-    Thread(#[from] rayon::ThreadPoolBuildError),
-    #[error("MLX can't start: {0}")]
-    Mlx(String),
-}
-
-impl From<Exception> for StartError {
-    fn from(error: Exception) -> Self {
-        Self::Mlx(error.what().to_owned())
-    }
+    notices: Vec<String>,
 }
 
 impl MlxBackend {
+    /// With nothing remembered of the device.
+    ///
     /// # Errors
     /// If MLX can't start here.
     pub fn new() -> Result<Self, StartError> {
-        let thread = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .thread_name(|_| "cairn-mlx".to_owned())
-            .build()?;
-        let device = thread.install(device::find)?;
+        Self::open(None)
+    }
+
+    /// Finds out which of our kernels this device may use, if it runs any;
+    /// `cache` is the folder where that is remembered.
+    ///
+    /// # Errors
+    /// If MLX can't start here.
+    pub fn open(cache: Option<&Path>) -> Result<Self, StartError> {
+        let session = Session::start()?;
+        let proof = match session.metal() {
+            Some(metal) => prove(&metal, ALL, &version(), cache),
+            None => Proof::default(),
+        };
         Ok(Self {
-            thread,
-            device,
-            kernels: Kernels::default(),
+            device: session.device().clone(),
+            session,
+            kernels: Kernels::new(proof.proven),
             uploads: Uploads::default(),
             faults: Faults::default(),
             rotations: cca::Rotations::default(),
             masks: sample::Masks::default(),
+            notices: proof.notices,
         })
     }
 
     /// What the user should know, a line each.
-    pub fn notices(&self) -> Vec<String> {
-        Vec::new()
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     fn uploaded(&self, matrices: &[&Matrix], leading: Leading) -> Weight {
@@ -152,7 +157,7 @@ impl Backend for MlxBackend {
     }
 
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.thread.install(work)
+        self.session.enter(work)
     }
 
     fn fault(&self) -> Option<String> {
