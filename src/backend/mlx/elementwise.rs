@@ -33,7 +33,8 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 5] = [
+    #[cfg(test)]
+    const ALL: [Self; 5] = [
         Self::AddScaled,
         Self::Gelu,
         Self::Swiglu,
