@@ -34,7 +34,7 @@ pub enum Function {
 
 impl Function {
     #[cfg(test)]
-    pub const ALL: [Self; 5] = [
+    const ALL: [Self; 5] = [
         Self::AddScaled,
         Self::Gelu,
         Self::Swiglu,

@@ -43,13 +43,11 @@ pub fn text(declarations: &Declarations<'_>, library: Option<&Library<'_>>) -> R
     );
     if let Some(library) = library {
         let (mlx_c, mlx) = (quoted(library.mlx_c)?, quoted(library.mlx)?);
-        // -Xlinker, not -Wl: a path may hold a comma.
+        // Found by the environment, not by an rpath: that takes flags of rustc,
+        // for which every dependency would be built a second time.
         text += &format!(
             "\n[target.{triple}]\n\
-             rustflags = [\n    \
-                 \"-Clink-arg=-Xlinker\", \"-Clink-arg=-rpath\",\n    \
-                 \"-Clink-arg=-Xlinker\", {rpath},\n\
-             ]\n\n\
+             runner = [\"env\", {loader_path}]\n\n\
              [target.{triple}.mlx]\n\
              rustc-link-search = [{search_mlx_c}, {search_mlx}]\n\
              rustc-link-lib = [\"static=mlxc\", \"dylib=mlx\", \"dylib=stdc++\"]\n\
@@ -57,7 +55,7 @@ pub fn text(declarations: &Declarations<'_>, library: Option<&Library<'_>>) -> R
              mark = \"{mark}\"\n",
             triple = library.triple,
             mark = mark(&[declarations.inputs, library.inputs]),
-            rpath = prefixed("-Clink-arg=", &mlx),
+            loader_path = prefixed("LD_LIBRARY_PATH=", &mlx),
             search_mlx_c = prefixed("native=", &mlx_c),
             search_mlx = prefixed("native=", &mlx),
         );
@@ -109,7 +107,7 @@ mod tests {
         let text = of("");
         let search = r#"["native=/a \"b\"/lib", "native=/a, b/mlx"]"#;
         assert!(text.contains(search), "{text}");
-        assert!(text.contains(r#""-Clink-arg=/a, b/mlx""#), "{text}");
+        assert!(text.contains(r#""LD_LIBRARY_PATH=/a, b/mlx""#), "{text}");
     }
 
     #[test]
