@@ -2,10 +2,13 @@
 //! What replaces the Metal kernels: every call that a kernel is tested with, in
 //! MLX's own operations, against the same references.
 
+mod selftest_support;
+
 use cairn::backend::kernels::{
     self, Dims, HADAMARD_ROTATE, HostArray, KernelSpec, Line, Random, Runner, SEED, Verdict,
 };
 use cairn::backend::mlx::Session;
+use selftest_support::{cairn, complete};
 
 /// All calls of a kernel through its replacement.
 fn agrees(spec: &KernelSpec) -> Vec<Line> {
@@ -57,4 +60,38 @@ fn what_mlx_refuses_is_a_line() {
     inputs.pop();
     let refused = session.fallbacks().run(spec, &dims, &inputs).unwrap_err();
     assert!(refused.contains("the inputs of another"), "{refused}");
+}
+
+/// What replaces kernels is tested; no verdict on any kernel is kept.
+#[test]
+fn the_replacements_are_what_there_is() {
+    let cache = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["selftest-kernels"][..],
+        &["selftest-kernels", "--backend", "mlx"],
+    ] {
+        let title = complete(&cairn(&cache, arguments), "agrees (fallback)");
+        assert!(title.contains("no Metal here"), "{title}");
+    }
+    assert_eq!(cache.path().read_dir().unwrap().count(), 0);
+}
+
+/// A conversation tests nothing and has nothing to say.
+#[test]
+fn a_start_without_metal_is_silent() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().to_str().unwrap();
+    let arguments = [
+        "--backend",
+        "mlx",
+        "--prompt",
+        "hello",
+        "--workspace",
+        folder,
+    ];
+    let output = cairn(&cache, &arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(!stderr.contains("kernel"), "{stderr}");
+    assert_eq!(cache.path().read_dir().unwrap().count(), 0);
 }

@@ -1,46 +1,9 @@
-//! `cairn selftest-kernels` from outside, on whatever this build has.
+//! `cairn selftest-kernels` from outside, on the CPU backend; what MLX adds to it
+//! is in `mlx_kernels.rs`.
 
-use std::process::{Command, Output};
+mod selftest_support;
 
-use cairn::backend::kernels;
-use tempfile::TempDir;
-
-/// Without the user's own caches.
-fn cairn(cache: &TempDir, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    command.env("XDG_CACHE_HOME", cache.path()).args(arguments);
-    command.output().unwrap()
-}
-
-/// Checks a whole report: a line for every call, each agreeing.
-fn complete(output: &Output, verdict: &str) -> String {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(output.status.success(), "{text}");
-    assert!(output.stderr.is_empty());
-    let mut lines = text.lines();
-    let title = lines.next().unwrap().to_owned();
-    for spec in kernels::ALL {
-        for call in kernels::calls(spec, kernels::SEED) {
-            let words: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
-            let shape = call.to_string();
-            let expected: Vec<&str> = shape.split_whitespace().collect();
-            assert_eq!(words[0], spec.name);
-            assert_eq!(words[1..=expected.len()], expected);
-            let error: f64 = words[expected.len() + 1].parse().unwrap();
-            assert!((0.0..=1e-5).contains(&error), "{error}");
-            assert_eq!(words[expected.len() + 2..].join(" "), verdict);
-        }
-    }
-    assert_eq!(lines.next(), Some(""));
-    for spec in kernels::ALL {
-        let expected = format!("{:<15}  {verdict}", spec.name);
-        assert_eq!(lines.next(), Some(&*expected));
-    }
-    let all = format!("all {} agree", kernels::ALL.len());
-    assert_eq!(lines.next(), Some(&*all));
-    assert_eq!(lines.next(), None);
-    title
-}
+use selftest_support::{cairn, complete};
 
 #[test]
 fn the_cpu_backend_agrees_with_every_reference() {
@@ -107,44 +70,5 @@ mod without_mlx {
         assert_eq!(last["type"], "done");
         assert_eq!(last["reason"], "usage");
         assert!(text.contains("this build has no mlx backend"), "{text}");
-    }
-}
-
-#[cfg(all(feature = "mlx", target_os = "linux"))]
-mod with_mlx {
-    use super::*;
-
-    /// What replaces kernels is tested; no verdict on any kernel is kept.
-    #[test]
-    fn the_replacements_are_what_there_is() {
-        let cache = tempfile::tempdir().unwrap();
-        for arguments in [
-            &["selftest-kernels"][..],
-            &["selftest-kernels", "--backend", "mlx"],
-        ] {
-            let title = complete(&cairn(&cache, arguments), "agrees (fallback)");
-            assert!(title.contains("no Metal here"), "{title}");
-        }
-        assert_eq!(cache.path().read_dir().unwrap().count(), 0);
-    }
-
-    /// A conversation tests nothing and has nothing to say.
-    #[test]
-    fn a_start_without_metal_is_silent() {
-        let cache = tempfile::tempdir().unwrap();
-        let folder = cache.path().to_str().unwrap();
-        let arguments = [
-            "--backend",
-            "mlx",
-            "--prompt",
-            "hello",
-            "--workspace",
-            folder,
-        ];
-        let output = cairn(&cache, &arguments);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{stderr}");
-        assert!(!stderr.contains("kernel"), "{stderr}");
-        assert_eq!(cache.path().read_dir().unwrap().count(), 0);
     }
 }
