@@ -21,6 +21,9 @@ mod tensor;
 mod uploads;
 mod weight;
 
+#[cfg(test)]
+mod tests;
+
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, transforms};
 
