@@ -29,7 +29,8 @@ impl TokenMask {
             .is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
-    fn first(&self) -> Option<u32> {
+    /// The lowest id that may be sampled.
+    pub(super) fn first(&self) -> Option<u32> {
         let word = self.bits.iter().position(|&w| w != 0)?;
         Some(word as u32 * 64 + self.bits[word].trailing_zeros())
     }

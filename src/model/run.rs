@@ -198,19 +198,29 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         let (backend, model) = (&self.backend, &self.model);
         for chunk in tokens.chunks(self.chunk) {
             let state = Sequence::<B>::of(cache)?.settled();
-            let before = state.clone();
             let rows = rows_of(chunk.len(), state.len(), KvMode::Append);
             let ids = backend.ids(chunk);
             let mut go_on = || progress(done, tokens.len());
             let flow = backend.enter(move || {
-                model
-                    .forward_while(backend, &ids, &rows, &mut [&mut *state], &mut go_on)
-                    .map_continue(|output| backend.finish(&output.hidden))
+                let before = state.clone();
+                let flow =
+                    model.forward_while(backend, &ids, &rows, &mut [&mut *state], &mut go_on);
+                match flow {
+                    ControlFlow::Continue(output) => {
+                        // While it lives, appending means copying.
+                        drop(before);
+                        backend.finish(&output.hidden);
+                        ControlFlow::Continue(())
+                    }
+                    ControlFlow::Break(()) => {
+                        *state = before;
+                        ControlFlow::Break(())
+                    }
+                }
             });
-            let outcome = self.sound();
-            if outcome.is_err() || flow.is_break() {
-                *Sequence::of(cache)?.settled() = before;
-                return outcome.map(|()| ControlFlow::Break(Interrupted));
+            self.sound().inspect_err(|_| self.clear(cache))?;
+            if flow.is_break() {
+                return Ok(ControlFlow::Break(Interrupted));
             }
             cache.tokens.extend_from_slice(chunk);
             done += chunk.len();
@@ -222,6 +232,9 @@ impl<B: Backend> Engine for ZayaEngine<B> {
     }
 
     fn step(&self, rows: &mut [StepRow<'_>]) -> Result<Vec<Step>, Error> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let asked: Vec<(u32, SampleSpec)> = rows
             .iter()
             .map(|row| (row.token, row.spec.clone()))

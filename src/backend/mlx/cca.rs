@@ -37,14 +37,19 @@ impl CcaState {
 /// The rotation of each row, `[rows, rotary_dims / 2, 2]` of (cos, sin). All
 /// layers of a step use the same.
 #[derive(Default)]
-pub struct Rotations(Mutex<Option<(Vec<usize>, Array)>>);
+pub struct Rotations(Mutex<Option<(Turned, Array)>>);
+
+/// What a rotation depends on: positions, and the shape's dimensions and base.
+type Turned = (Vec<usize>, usize, u64);
 
 impl Rotations {
     fn of(&self, positions: Vec<usize>, shape: &AttentionShape) -> Array {
+        let turned = (positions, shape.rotary_dims, shape.rope_theta.to_bits());
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, array)) = last.as_ref().filter(|(at, _)| *at == positions) {
+        if let Some((_, array)) = last.as_ref().filter(|(of, _)| *of == turned) {
             return array.clone();
         }
+        let positions = &turned.0;
         let table: Vec<f32> = positions
             .iter()
             .flat_map(|&position| shape.rotation(position))
@@ -52,7 +57,7 @@ impl Rotations {
             .collect();
         let extents = [int(positions.len()), int(shape.rotary_dims / 2), 2];
         let array = Array::from_slice(&table, &extents);
-        *last = Some((positions, array.clone()));
+        *last = Some((turned, array.clone()));
         array
     }
 }

@@ -24,6 +24,9 @@ mod tensor;
 mod uploads;
 mod weight;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use mlx_rs::error::Exception;
@@ -333,7 +336,7 @@ impl Backend for MlxBackend {
 
     fn sample(&self, head: &Weight, hidden: &Tensor, specs: &[SampleSpec]) -> (Ids, Stats) {
         let logits = self.linear(head, hidden, None);
-        if sample::possible(specs) {
+        if sample::possible(specs, head.rows) {
             let sampled = sample::sample(&self.masks, &logits.array, specs);
             return self.faults.or(sampled, || {
                 (self.ids(&vec![0; specs.len()]), Stats::Host(Vec::new()))

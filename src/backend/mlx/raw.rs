@@ -243,9 +243,9 @@ pub unsafe fn over<K: Send + 'static>(
     }
     let shape = [int(words)];
     let payload = Box::into_raw(Box::new(keep));
-    // SAFETY: the caller vouches for the memory; MLX does not write to an array
-    // that is never the target of a donation, and `Resident` arrays and the views
-    // of them that are alive at every use keep this one shared.
+    // SAFETY: the caller vouches for the memory. MLX writes into the memory of an
+    // input only if no other array has it, when it runs the operation; whoever
+    // wraps a file keeps the array for longer than any view of it is used.
     let handle = unsafe {
         mlx_sys::mlx_array_new_data_managed_payload(
             data.cast_mut().cast(),

@@ -58,7 +58,8 @@ impl Lazy {
             .map(|((&id, values), top)| TokenStats {
                 id,
                 logprob: values[0],
-                entropy: values[1].max(0.0),
+                // Neither below zero nor a negative zero; NaN stays.
+                entropy: values[1].clamp(0.0, f32::INFINITY) + 0.0,
                 top: top
                     .iter()
                     .zip(&values[2..])
@@ -76,11 +77,13 @@ pub fn host<T: mlx_rs::ArrayElement + Clone>(array: &Array) -> Result<Vec<T>> {
         .map_err(|error| Exception::custom(error.to_string()))
 }
 
-/// Whether all of this can be sampled on the device.
-pub fn possible(specs: &[SampleSpec]) -> bool {
-    specs
-        .iter()
-        .all(|spec| spec.repetition_penalty == 1.0 && spec.presence_penalty == 0.0)
+/// Whether all of this can be sampled on the device. An id that is forced and no
+/// id at all could not even be looked up there.
+pub fn possible(specs: &[SampleSpec], vocab: usize) -> bool {
+    specs.iter().all(|spec| {
+        let penalised = spec.repetition_penalty != 1.0 || spec.presence_penalty != 0.0;
+        !penalised && spec.forced.is_none_or(|id| (id as usize) < vocab)
+    })
 }
 
 /// Most likely ids that are reported.
@@ -116,43 +119,57 @@ impl Masks {
 pub fn sample(masks: &Masks, logits: &Array, specs: &[SampleSpec]) -> Result<(Ids, Stats)> {
     let vocab = logits.dim(1) as usize;
     // Neither NaN nor plus infinity can be sampled or weighed.
-    let finite = logits.is_finite()?;
-    let logits = ops::select(finite, logits, Array::from_f32(f32::NEG_INFINITY))?;
+    let finite = ops::select(logits.is_finite()?, logits, number(f32::NEG_INFINITY))?;
     let mut ids = Vec::with_capacity(specs.len());
     for (row, spec) in specs.iter().enumerate() {
-        let row = raw::slice(&logits, &[row, 0], &[row + 1, vocab])?.reshape(&[int(vocab)])?;
-        ids.push(choose(masks, &row, spec)?.reshape(&[1])?);
+        let row = raw::slice(&finite, &[row, 0], &[row + 1, vocab])?.reshape(&[int(vocab)])?;
+        ids.push(choose(masks, row, spec)?.reshape(&[1])?);
     }
     let ids = match ids.len() {
         1 => ids.remove(0),
         _ => ops::concatenate(&ids, 0)?,
     };
-    let stats = statistics(&logits, &ids, vocab)?;
+    let stats = statistics(logits, &finite, &ids, vocab)?;
     Ok((Ids(ids), Stats::Device(stats)))
 }
 
-/// The model's own distribution, temperature 1, whatever was sampled.
-fn statistics(logits: &Array, ids: &Array, vocab: usize) -> Result<Lazy> {
+fn number(x: f32) -> Array {
+    Array::from_f32(x)
+}
+
+/// The model's own distribution, temperature 1, whatever was sampled. NaN where
+/// the logits have none: an infinite one, or none that is finite.
+fn statistics(logits: &Array, finite: &Array, ids: &Array, vocab: usize) -> Result<Lazy> {
     let count = REPORTED.min(vocab);
     let rows = logits.dim(0);
-    let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
-    let p = ops::exp(&logprobs)?;
-    let none = Array::from_f32(0.0);
-    let weighted = ops::select(p.gt(&none)?, p.multiply(&logprobs)?, &none)?;
-    let entropy = weighted.sum_axis(-1, true)?.negative()?;
+    // A NaN is not the largest of anything.
+    let rank = ops::select(logits.is_nan()?, number(f32::MIN), logits)?;
+    let usable = rank.max_axis(-1, true)?.lt(number(f32::INFINITY))?;
+    let highest = finite.max_axis(-1, true)?;
+    let usable = usable.logical_and(highest.gt(number(f32::NEG_INFINITY))?)?;
+    let total = row_sums(&ops::exp(finite.subtract(&highest)?)?)?.log()?;
+    let total = ops::select(usable, total, number(f32::NAN))?;
+    // From the highest down: large logits would swallow the difference.
+    let logprob = |logits: &Array| logits.subtract(&highest)?.subtract(&total);
+    let p_log = logprob(finite)?;
+    let p = ops::exp(&p_log)?;
+    let weighted = ops::select(p.eq(number(0.0))?, number(0.0), p.multiply(&p_log)?)?;
+    let entropy = row_sums(&weighted)?.negative()?;
+    let logprobs = logprob(logits)?;
     let column = ids.reshape(&[rows, 1])?;
     let mut values = vec![
         ops::indexing::take_along_axis(&logprobs, &column, -1)?,
         entropy,
     ];
     let mut top = Vec::with_capacity(count);
-    let mut left = logprobs.clone();
+    let all = Array::arange::<i32, u32>(0, int(vocab), None)?;
+    // What has been reported ranks below what can't be.
+    let mut left = ops::maximum(rank, number(f32::MIN))?;
     // A handful of scans; sorting all would take longer than the rest of a step.
     for _ in 0..count {
-        let best = ops::indexing::argmax_axis(&left, -1, true)?.as_dtype(Dtype::Uint32)?;
+        let best = ops::indexing::argmax_axis(&left, -1, true)?;
         values.push(ops::indexing::take_along_axis(&logprobs, &best, -1)?);
-        let all = Array::arange::<i32, u32>(0, int(vocab), None)?;
-        left = ops::select(all.eq(&best)?, Array::from_f32(f32::NEG_INFINITY), left)?;
+        left = ops::select(all.eq(&best)?, number(f32::NEG_INFINITY), left)?;
         top.push(best);
     }
     Ok(Lazy {
@@ -162,56 +179,138 @@ fn statistics(logits: &Array, ids: &Array, vocab: usize) -> Result<Lazy> {
     })
 }
 
-/// The id for one row, `[vocab]`.
-fn choose(masks: &Masks, row: &Array, spec: &SampleSpec) -> Result<Array> {
-    let vocab = row.dim(0) as usize;
+/// The id for one row, `[vocab]`: minus infinity where nothing can be sampled.
+fn choose(masks: &Masks, row: Array, spec: &SampleSpec) -> Result<Array> {
     if let Some(id) = spec.forced {
         return Ok(Array::from_slice(&[id], &[1]));
     }
+    let vocab = row.dim(0) as usize;
     let row = match &spec.allowed {
         Some(mask) => row.add(masks.of(mask, vocab))?,
-        None => row.clone(),
+        None => row,
     };
-    let best = ops::indexing::argmax_axis(&row, 0, true)?.as_dtype(Dtype::Uint32)?;
+    let best = ops::indexing::argmax_axis(&row, 0, true)?;
+    let highest = row.take_axis(&best, 0)?;
+    let best = match spec.allowed.as_ref().and_then(|mask| mask.first()) {
+        Some(first) => {
+            let hopeless = highest.eq(number(f32::NEG_INFINITY))?;
+            ops::select(hopeless, Array::from_slice(&[first], &[1]), best)?
+        }
+        None => best,
+    };
     if spec.temperature <= 0.0 || spec.top_k == 1 {
         return Ok(best);
     }
-    // In units of the temperature, relative to the best: its weight is 1.
-    let x = row
-        .subtract(row.take_axis(&best, 0)?)?
-        .divide(Array::from_f32(spec.temperature))?;
-    let mut weights = ops::exp(x)?;
-    let none = Array::from_f32(0.0);
-    let from = |weights: &Array, least: Array| ops::select(weights.ge(least)?, weights, &none);
-    if spec.top_k > 0 && spec.top_k < vocab {
-        let least = kth(&descending(&weights)?, spec.top_k - 1)?;
-        weights = from(&weights, least)?;
+    // Zero, infinity and what a GPU takes for zero would make a NaN of 0 / T or T / T.
+    let temperature = spec.temperature.clamp(f32::MIN_POSITIVE, f32::MAX);
+    // In units of the temperature, relative to the best: its weight is 1. Without
+    // a best, nothing has any.
+    let highest = ops::maximum(highest, number(f32::MIN))?;
+    let weigh = |logits: &Array| {
+        let x = logits.subtract(&highest)?.divide(number(temperature))?;
+        ops::exp(x)
+    };
+    let mut weights = weigh(&row)?;
+    if (spec.top_k > 0 && spec.top_k < vocab) || spec.top_p < 1.0 {
+        let sorted = descending(&row)?;
+        let count = prefix(&sorted, weigh, spec)?;
+        weights = ops::select(first_ranks(&row, &sorted, &count)?, weights, number(0.0))?;
+    } else if spec.min_p > 0.0 {
+        weights = at_least(&weights, spec.min_p)?;
     }
+    let sums = running_sums(&weights)?;
+    let draw = last(&sums)?.multiply(number(uniform(spec.seed, spec.position) as f32))?;
+    // An id without weight is never drawn, however the sums were rounded.
+    let hit = sums.gt(draw)?.logical_and(weights.gt(number(0.0))?)?;
+    let hit = hit.as_dtype(Dtype::Float32)?;
+    let id = ops::indexing::argmax_axis(&hit, 0, true)?;
+    // Rounding can let the draw reach the total.
+    let found = hit.take_axis(&id, 0)?.gt(number(0.0))?;
+    ops::select(found, id, best)
+}
+
+fn at_least(weights: &Array, least: f32) -> Result<Array> {
+    ops::select(weights.ge(number(least))?, weights, number(0.0))
+}
+
+/// How many of the most likely ids pass top-k, min-p and top-p: u32, `[1]`.
+fn prefix(
+    sorted: &Array,
+    weigh: impl Fn(&Array) -> Result<Array>,
+    spec: &SampleSpec,
+) -> Result<Array> {
+    let vocab = sorted.dim(0) as usize;
+    let k = match spec.top_k {
+        0 => vocab,
+        k => k.min(vocab),
+    };
+    let mut weights = weigh(&raw::slice(sorted, &[0], &[k])?)?;
     if spec.min_p > 0.0 {
-        weights = from(&weights, Array::from_f32(spec.min_p))?;
+        weights = at_least(&weights, spec.min_p)?;
     }
     if spec.top_p < 1.0 {
-        let sorted = descending(&weights)?;
-        let sums = sorted.cumsum(0, None, None)?;
-        let goal = kth(&sums, vocab - 1)?.multiply(Array::from_f32(spec.top_p))?;
-        // As many as it takes: those whose sum before them is below the goal.
-        let before = sums.subtract(&sorted)?.lt(goal)?;
-        let least = ops::select(before, &sorted, Array::from_f32(f32::INFINITY))?.min(None)?;
-        weights = from(&weights, least)?;
+        // As many as it takes: those before which the goal is not reached.
+        let sums = running_sums(&weights)?;
+        let goal = last(&sums)?.multiply(number(spec.top_p))?;
+        let needed = sums.subtract(&weights)?.lt(goal)?;
+        weights = ops::select(needed, weights, number(0.0))?;
     }
-    let sums = weights.cumsum(0, None, None)?;
-    let total = kth(&sums, vocab - 1)?;
-    let draw = total.multiply(Array::from_f32(uniform(spec.seed, spec.position) as f32))?;
-    let past = sums.le(draw)?.as_dtype(Dtype::Uint32)?.sum(None)?;
-    // Rounding can let the draw reach the total.
-    let inside = past.lt(Array::from_slice(&[vocab as u32], &[1]))?;
-    ops::select(inside, past, best)?.as_dtype(Dtype::Uint32)
+    let kept = weights.gt(number(0.0))?.as_dtype(Dtype::Uint32)?;
+    kept.sum_axis(0, true)?.as_dtype(Dtype::Uint32)
+}
+
+/// Which of `row` are its `count` highest; of equal ones, those of the lowest ids.
+fn first_ranks(row: &Array, sorted: &Array, count: &Array) -> Result<Array> {
+    let one = Array::from_slice(&[1u32], &[1]);
+    let position = ops::maximum(count, &one)?.subtract(&one)?;
+    let least = sorted.take_axis(position, 0)?;
+    let above = row.gt(&least)?;
+    let equal = row.eq(&least)?;
+    let taken = above.as_dtype(Dtype::Uint32)?.sum_axis(0, true)?;
+    let turn = equal.as_dtype(Dtype::Uint32)?.cumsum(0, None, None)?;
+    let fits = turn.add(taken)?.le(count)?;
+    above.logical_or(equal.logical_and(fits)?)
 }
 
 fn descending(values: &Array) -> Result<Array> {
     ops::sort_axis(values.negative()?, 0)?.negative()
 }
 
-fn kth(values: &Array, k: usize) -> Result<Array> {
-    raw::slice(values, &[k], &[k + 1])
+fn last(values: &Array) -> Result<Array> {
+    let len = values.dim(0) as usize;
+    raw::slice(values, &[len - 1], &[len])
+}
+
+/// Numbers that are added up one after the other. One chain of fp32 additions
+/// over a vocabulary would lose what the many unlikely ids weigh together.
+const BLOCK: usize = 512;
+
+/// `[rows, n]` as `[rows, blocks, BLOCK]`, filled up with zeros.
+fn blocks(values: &Array) -> Result<Array> {
+    let (rows, len) = (values.dim(0) as usize, values.dim(1) as usize);
+    let blocks = len.div_ceil(BLOCK);
+    let padding = super::faults::zeros(&[rows, blocks * BLOCK - len]);
+    ops::concatenate(&[values, &padding], 1)?.reshape(&[int(rows), int(blocks), int(BLOCK)])
+}
+
+/// `[rows, n]` to `[rows, 1]`.
+fn row_sums(values: &Array) -> Result<Array> {
+    if values.dim(1) as usize <= BLOCK {
+        return values.sum_axis(-1, true);
+    }
+    blocks(values)?.sum_axis(-1, false)?.sum_axis(-1, true)
+}
+
+/// Sums up to and including each number, `[n]`.
+fn running_sums(values: &Array) -> Result<Array> {
+    let len = values.dim(0) as usize;
+    if len <= BLOCK {
+        return values.cumsum(0, None, None);
+    }
+    let inner = blocks(&ops::expand_dims(values, 0)?)?.cumsum(2, None, None)?;
+    let count = inner.dim(1) as usize;
+    let totals = raw::slice(&inner, &[0, 0, BLOCK - 1], &[1, count, BLOCK])?;
+    let before = totals.cumsum(1, None, false)?;
+    let sums = inner.add(before)?.reshape(&[int(count * BLOCK)])?;
+    raw::slice(&sums, &[0], &[len])
 }

@@ -41,8 +41,8 @@ impl Deref for Resident {
     }
 }
 
-/// A size as MLX counts. Nothing that can be loaded has 2^31 of anything, and
-/// MLX refuses a negative size.
+/// A size as MLX counts. Nothing that can be loaded has 2^31 of anything in one
+/// dimension (uploads refuse it); such a size fits no array.
 pub(super) fn int(size: usize) -> i32 {
-    i32::try_from(size).unwrap_or(-1)
+    i32::try_from(size).unwrap_or(i32::MAX)
 }

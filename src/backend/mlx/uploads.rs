@@ -57,23 +57,37 @@ impl Uploads {
     /// # Errors
     /// If MLX can't take them.
     pub fn array(&self, parts: &[&Bytes], shape: &[usize], dtype: Dtype) -> Result<Resident> {
-        let mut state = self.lock();
-        if let Some(view) = state.view(parts, shape, dtype)? {
-            return Resident::new(view);
-        }
-        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        state.placement.copied += bytes.len();
-        Resident::new(reshaped(copied(&bytes), shape, dtype)?)
+        let (array, copied) = self.placed(parts, shape, dtype)?;
+        self.lock().placement.copied += copied;
+        Resident::new(array)
     }
 
-    /// Numbers that were not stored as they are needed.
+    /// The numbers of `parts` as f32, whatever they are stored as.
     ///
     /// # Errors
     /// If MLX can't take them.
-    pub fn converted(&self, values: &Array, dtype: Dtype) -> Result<Resident> {
-        let array = Resident::new(values.as_dtype(dtype)?)?;
+    pub fn floats(&self, parts: &[&Bytes], shape: &[usize], stored: Dtype) -> Result<Resident> {
+        if stored == Dtype::Float32 {
+            return self.array(parts, shape, stored);
+        }
+        let (array, _) = self.placed(parts, shape, stored)?;
+        let array = Resident::new(array.as_dtype(Dtype::Float32)?)?;
         self.lock().placement.copied += array.nbytes();
         Ok(array)
+    }
+
+    /// An array, and how many bytes it has that are not the file's.
+    fn placed(&self, parts: &[&Bytes], shape: &[usize], dtype: Dtype) -> Result<(Array, usize)> {
+        if let Some(view) = self.lock().view(parts, shape, dtype)? {
+            return Ok((view, 0));
+        }
+        let bytes = parts
+            .iter()
+            .map(|part| &***part)
+            .collect::<Vec<&[u8]>>()
+            .concat();
+        let array = reshaped(copied(&bytes)?, shape, dtype)?;
+        Ok((array, bytes.len()))
     }
 
     /// # Errors
@@ -116,16 +130,11 @@ impl State {
             }
             end = range.end;
         }
-        let Some(file) = self.file(owner)? else {
+        let Some(file) = self.file(owner) else {
             return Ok(None);
         };
-        // Our kernels load four floats at a time, codes one word at a time.
-        let alignment = match dtype {
-            Dtype::Uint32 | Dtype::Uint8 => 4,
-            _ => 16,
-        };
         let last = end.div_ceil(4);
-        if range.start % alignment != 0 || last > file.size() {
+        if range.start % alignment(dtype) != 0 || last > file.size() {
             return Ok(None);
         }
         let words = raw::slice(&file, &[range.start / 4], &[last])?;
@@ -133,34 +142,47 @@ impl State {
     }
 
     /// The file as words, if MLX has it; it is given to MLX the first time.
-    fn file(&mut self, owner: &Owner) -> Result<Option<Array>> {
+    fn file(&mut self, owner: &Owner) -> Option<Array> {
         let bytes = (**owner).as_ref();
         let address = bytes.as_ptr().addr();
         if let Some(file) = self.files.get(&address) {
-            return Ok(file.clone());
+            return file.clone();
         }
-        let file = self.wrap(owner)?;
+        let file = self.wrap(owner);
         self.files.insert(address, file.clone());
-        Ok(file)
+        file
     }
 
     /// Metal shares whole pages only, and MLX counts in `i32`.
-    fn wrap(&mut self, owner: &Owner) -> Result<Option<Array>> {
+    fn wrap(&mut self, owner: &Owner) -> Option<Array> {
         let bytes = (**owner).as_ref();
         let page = rustix::param::page_size();
         let words = bytes.len() / page * page / 4;
         if bytes.as_ptr().addr() % page != 0 || words == 0 || i32::try_from(words).is_err() {
-            return Ok(None);
+            return None;
         }
         // SAFETY: the words lie within the owner's bytes, which begin on a page,
         // never change, and live as long as the owner that the array keeps.
-        let (array, shared) =
-            unsafe { raw::over(bytes.as_ptr().cast(), words, Arc::clone(owner)) }?;
+        let wrapped = unsafe { raw::over(bytes.as_ptr().cast(), words, Arc::clone(owner)) };
+        // Refused where a device's buffers can't be that large: then by tensors.
+        let Ok((array, shared)) = wrapped else {
+            return None;
+        };
         match shared {
             true => self.placement.mapped += words * 4,
             false => self.placement.copied += words * 4,
         }
-        Ok(Some(array))
+        Some(array)
+    }
+}
+
+/// Bytes at whose multiples a view may begin. Our kernels read floats and halves by
+/// fours, codes by words.
+fn alignment(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::Float32 => 16,
+        Dtype::Float16 | Dtype::Bfloat16 => 8,
+        _ => 4,
     }
 }
 
@@ -175,7 +197,7 @@ fn reshaped(words: Array, shape: &[usize], dtype: Dtype) -> Result<Array> {
 }
 
 /// Bytes as words; the last is filled up with zeros.
-fn copied(bytes: &[u8]) -> Array {
+fn copied(bytes: &[u8]) -> Result<Array> {
     let words: Vec<u32> = bytes
         .chunks(4)
         .map(|chunk| {
@@ -184,5 +206,8 @@ fn copied(bytes: &[u8]) -> Array {
             u32::from_le_bytes(word)
         })
         .collect();
-    Array::from_slice(&words, &[int(words.len())])
+    match i32::try_from(words.len()) {
+        Ok(count) => Ok(Array::from_slice(&words, &[count])),
+        Err(_) => Err(Exception::custom("a weight has 8 GiB or more")),
+    }
 }

@@ -74,6 +74,11 @@ impl Weight {
             return Err(Exception::custom("a layer has no experts"));
         };
         let (rows, cols) = (first.rows, first.cols);
+        if matrices.iter().any(|m| (m.rows, m.cols) != (rows, cols)) {
+            return Err(Exception::custom(
+                "the experts of a layer have different shapes",
+            ));
+        }
         let upload = Upload {
             uploads,
             matrices,
@@ -81,9 +86,9 @@ impl Weight {
             rows,
         };
         let store = match &first.format {
-            Format::F32 => Store::Dense(upload.data(cols, Dtype::Float32)?),
-            Format::F16 => Store::Dense(upload.widened(cols, Dtype::Float16)?),
-            Format::Bf16 => Store::Dense(upload.widened(cols, Dtype::Bfloat16)?),
+            Format::F32 => upload.dense(cols, Dtype::Float32)?,
+            Format::F16 => upload.dense(cols, Dtype::Float16)?,
+            Format::Bf16 => upload.dense(cols, Dtype::Bfloat16)?,
             &Format::Affine {
                 bits, group, dtype, ..
             } => upload.affine(cols, bits, group, dtype)?,
@@ -132,6 +137,10 @@ impl Weight {
     }
 }
 
+fn mixed() -> Exception {
+    Exception::custom("the experts of a layer are stored in different formats")
+}
+
 struct Upload<'a> {
     uploads: &'a Uploads,
     matrices: &'a [&'a Matrix],
@@ -153,17 +162,30 @@ impl Upload<'_> {
         self.uploads.array(&parts, &self.shape(last), dtype)
     }
 
-    fn widened(&self, last: usize, dtype: Dtype) -> Result<Resident> {
-        self.uploads
-            .converted(&*self.data(last, dtype)?, Dtype::Float32)
+    fn dense(&self, cols: usize, dtype: Dtype) -> Result<Store> {
+        let alike = |format: &Format| {
+            matches!(
+                (format, dtype),
+                (Format::F32, Dtype::Float32)
+                    | (Format::F16, Dtype::Float16)
+                    | (Format::Bf16, Dtype::Bfloat16)
+            )
+        };
+        let data = self.matrices.iter().map(|m| (&m.data, alike(&m.format)));
+        let parts: Vec<&Bytes> = data
+            .filter_map(|(data, alike)| alike.then_some(data))
+            .collect();
+        if parts.len() < self.matrices.len() {
+            return Err(mixed());
+        }
+        let values = self.uploads.floats(&parts, &self.shape(cols), dtype)?;
+        Ok(Store::Dense(values))
     }
 
     /// A further tensor of each matrix.
     fn part<'m>(&'m self, of: impl Fn(&'m Format) -> Option<&'m Bytes>) -> Result<Vec<&'m Bytes>> {
         let parts = self.matrices.iter().map(|m| of(&m.format));
-        parts.collect::<Option<Vec<_>>>().ok_or_else(|| {
-            Exception::custom("the experts of a layer are stored in different formats")
-        })
+        parts.collect::<Option<Vec<_>>>().ok_or_else(mixed)
     }
 
     fn affine(&self, cols: usize, bits: u32, group: usize, dtype: ScaleType) -> Result<Store> {
@@ -174,14 +196,8 @@ impl Upload<'_> {
         };
         // MLX multiplies in the type that activations, scales and biases have in
         // common; converted at every product, they would be a second matrix.
-        let single = |parts: Vec<&Bytes>| {
-            let shape = self.shape(cols / group);
-            let values = self.uploads.array(&parts, &shape, stored)?;
-            match stored {
-                Dtype::Float32 => Ok(values),
-                _ => self.uploads.converted(&values, Dtype::Float32),
-            }
-        };
+        let shape = self.shape(cols / group);
+        let single = |parts: Vec<&Bytes>| self.uploads.floats(&parts, &shape, stored);
         let alike = |format: &Format| matches!(format, Format::Affine { bits: b, group: g, dtype: d, .. } if (*b, *g, *d) == (bits, group, dtype));
         let scales = self.part(|format| match format {
             Format::Affine { scales, .. } if alike(format) => Some(scales),

@@ -60,8 +60,9 @@ fn mix(dims: &Dims, sequences: usize, rows: usize, inputs: &[&Array]) -> Result<
     let current = v_current.reshape(&[s, t, half])?;
     let v_out = ops::concatenate(&[current, delayed], 2)?;
 
-    let kept = part(&all, 1, rows..rows + context)?;
-    let last = part(&own, 1, rows - 1..rows)?;
+    // Copies: a state that is kept would keep all rows that it is a part of.
+    let kept = part(&all, 1, rows..rows + context)?.contiguous()?;
+    let last = part(&own, 1, rows - 1..rows)?.contiguous()?;
     Ok(vec![
         q_out.reshape(q.shape())?,
         k_out.reshape(k.shape())?,
@@ -91,14 +92,16 @@ fn convolved(dims: &Dims, [s, t]: [i32; 2], all: &Array, filters: &[&Array]) -> 
     let y = y
         .reshape(&[s, int(between), heads, dim])?
         .transpose_axes(&[0, 2, 1, 3])?;
-    let filters = grouped.reshape(&[heads, dim, dim, int(k1)])?;
-    let mut z = grouped_bias.reshape(&[1, heads, 1, dim])?;
-    for tap in 0..k1 {
-        let filter = part(&filters, 3, tap..tap + 1)?
-            .reshape(&[heads, dim, dim])?
-            .transpose_axes(&[0, 2, 1])?;
-        z = z.add(ops::matmul(part(&y, 2, tap..tap + rows)?, filter)?)?;
-    }
+    // All taps of an input lie next to each other, as in the filters: these are
+    // read where they are.
+    let taps = (0..k1).map(|tap| part(&y, 2, tap..tap + rows));
+    let taps = ops::stack(&taps.collect::<Result<Vec<_>>>()?, 4)?;
+    let inputs = dim * int(k1);
+    let filters = grouped
+        .reshape(&[heads, dim, inputs])?
+        .transpose_axes(&[0, 2, 1])?;
+    let z = ops::matmul(taps.reshape(&[s, heads, t, inputs])?, filters)?
+        .add(grouped_bias.reshape(&[1, heads, 1, dim])?)?;
     z.transpose_axes(&[0, 2, 1, 3])?.reshape(&[s, t, channels])
 }
 
