@@ -178,7 +178,7 @@ impl State {
 
 /// Bytes at whose multiples a view may begin. Our kernels read floats and halves by
 /// fours, codes by words.
-fn alignment(dtype: Dtype) -> usize {
+pub fn alignment(dtype: Dtype) -> usize {
     match dtype {
         Dtype::Float32 => 16,
         Dtype::Float16 | Dtype::Bfloat16 => 8,

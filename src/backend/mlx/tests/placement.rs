@@ -8,7 +8,7 @@ use memmap2::{Mmap, MmapMut};
 use mlx_rs::{Array, Dtype};
 
 use crate::backend::mlx::raw;
-use crate::backend::mlx::uploads::{Placement, Uploads};
+use crate::backend::mlx::uploads::{Placement, Uploads, alignment};
 use crate::quant::{Bytes, Owner};
 
 /// A page-aligned region of bytes that differ.
@@ -68,8 +68,8 @@ fn views_begin_where_they_may() {
     assert_eq!(added(&uploads, &[first], Dtype::Uint32), whole);
     for (dtype, alignment) in [
         (Dtype::Uint8, 4),
-        (Dtype::Float16, 4),
-        (Dtype::Bfloat16, 4),
+        (Dtype::Float16, 8),
+        (Dtype::Bfloat16, 8),
         (Dtype::Uint32, 4),
         (Dtype::Float32, 16),
     ] {
@@ -227,8 +227,7 @@ fn check_file(uploads: &Uploads, path: &Path) -> usize {
         let data = tensor.data();
         let start = data.as_ptr().addr() - base;
         let range = start..start + data.len();
-        let alignment = if dtype == Dtype::Float32 { 16 } else { 4 };
-        if start % alignment != 0 || range.end.div_ceil(4) * 4 > whole {
+        if start % alignment(dtype) != 0 || range.end.div_ceil(4) * 4 > whole {
             want += data.len();
         }
         let part = Bytes::new(Arc::clone(&owner), range);
