@@ -3,10 +3,14 @@
 
 mod emulator;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cairn::backend::kernels::{self, KernelSpec, Verdict, overall, selftest};
+use cairn::backend::kernels::{
+    self, Dims, KernelSpec, Random, Runner, Verdict, compare_all, overall, selftest,
+};
 use emulator::runner::EmuRunner;
 
 const SEED: u64 = 0x5eed;
@@ -57,7 +61,8 @@ fn every_kernel_agrees_with_its_reference() {
 fn every_kernel_stays_within_the_subset() {
     let complaints: Vec<String> = kernels::ALL
         .iter()
-        .flat_map(|spec| emulator::lint::check(spec))
+        .flat_map(|spec| [emulator::lint::check(spec), emulator::spaces::check(spec)])
+        .flatten()
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
@@ -89,4 +94,62 @@ fn rotations_are_those_of_the_encoder() {
         }
         assert_eq!(floats(&outputs[0]), expected, "width {width}");
     }
+}
+
+/// Takes away each threadgroup barrier of each kernel in turn: a listed call must
+/// notice. A header's may be of no use to some of the kernels that share it.
+///
+/// A simdgroup's barrier can't be missed like this where a simd function stands
+/// beside it, because in the emulator lanes wait for each other there as well.
+#[test]
+fn every_barrier_is_missed() {
+    let Some(runner) = EmuRunner::new() else {
+        return;
+    };
+    let mut noticed = BTreeMap::new();
+    for spec in kernels::ALL {
+        for text in [spec.header, spec.source] {
+            for barrier in barriers(text) {
+                let without = [&text[..barrier.start], &text[barrier.end..]].concat();
+                let without: &'static str = without.leak();
+                let broken = if text == spec.header {
+                    KernelSpec {
+                        header: without,
+                        ..**spec
+                    }
+                } else {
+                    KernelSpec {
+                        source: without,
+                        ..**spec
+                    }
+                };
+                // What stands before it names it, whatever kernel it is read for.
+                let before: Vec<&str> = text[..barrier.end].lines().rev().take(4).collect();
+                *noticed.entry(before).or_insert(false) |= is_noticed(&runner, spec, &broken);
+            }
+        }
+    }
+    for (place, noticed) in noticed {
+        assert!(noticed, "nothing misses the barrier after {place:?}");
+    }
+}
+
+/// From the name to the semicolon.
+fn barriers(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("threadgroup_barrier(")
+        .map(|(start, _)| start..start + text[start..].find(';').unwrap())
+}
+
+/// Whether a broken kernel fails or differs; on the last listed calls, which are
+/// the large ones.
+fn is_noticed(runner: &EmuRunner, spec: &KernelSpec, broken: &KernelSpec) -> bool {
+    let calls = spec.shapes.iter().rev().map(|pairs| Dims::new(pairs));
+    let calls = calls.filter(|dims| !(spec.grid)(dims).contains(&0));
+    calls.take(3).any(|dims| {
+        let inputs = (spec.random_inputs)(&dims, &mut Random::new(SEED));
+        runner.run(broken, &dims, &inputs).map_or(true, |got| {
+            let reference = (spec.reference)(&dims, &inputs);
+            !compare_all(&got, &reference).unwrap().agrees
+        })
+    })
 }

@@ -42,3 +42,24 @@ fn every_flag_it_names_exists() {
         assert!(known.contains(flag), "{flag} is not in --help");
     }
 }
+
+#[test]
+fn every_subcommand_of_help_is_named() {
+    let help = help();
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    // Names stand at two spaces; descriptions that go on stand farther in.
+    let names: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|&name| name != "help")
+        .collect();
+    assert!(names.contains(&"selftest-kernels"), "{names:?}");
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("## Ways in").unwrap();
+    let (ways, _) = rest.split_once("| flag | |").unwrap();
+    for name in names {
+        assert!(ways.contains(&format!("`cairn {name}")), "cairn {name}");
+    }
+}

@@ -130,8 +130,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Computes this and what it depends on, now.
     fn finish(&self, _tensor: &Self::Tensor) {}
 
+    /// All of the model's weights have been uploaded.
+    fn loaded(&self) {}
+
     // Weights and states.
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
+    /// The taps of a convolution, which only `cca_mix` reads.
+    fn filter(&self, matrix: &Matrix) -> Self::Weight {
+        self.weight(matrix)
+    }
     fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;
     fn vector(&self, values: &[f32]) -> Self::Vector;
     fn ids(&self, ids: &[u32]) -> Self::Ids;

@@ -29,6 +29,8 @@ pub enum Command {
     Repl(RunArgs),
     /// Say what is in a bundle and whether it can be used
     Inspect(InspectArgs),
+    /// Compare what this machine computes with plain references, kernel by kernel
+    SelftestKernels(SelftestArgs),
     /// Look inside: logits, prompts, parsing
     #[command(subcommand)]
     Debug(DebugCommand),
@@ -134,11 +136,15 @@ pub enum BackendName {
 impl BackendName {
     /// The backend that was asked for, or the default.
     pub fn chosen(asked: Option<Self>) -> BackendKind {
-        match asked {
-            Some(Self::Cpu) => BackendKind::Cpu,
-            Some(Self::Mlx) => BackendKind::Mlx,
-            None => BackendKind::default(),
-        }
+        Self::asked(asked).unwrap_or_default()
+    }
+
+    /// The backend that was asked for.
+    pub fn asked(asked: Option<Self>) -> Option<BackendKind> {
+        asked.map(|name| match name {
+            Self::Cpu => BackendKind::Cpu,
+            Self::Mlx => BackendKind::Mlx,
+        })
     }
 }
 
@@ -164,6 +170,13 @@ pub struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// What to test [default: mlx where the build has it, else cpu]
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<BackendName>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::folders;
 use crate::backend::{KvDtype, SkipMode};
 use crate::bundle::Bundle;
 use crate::model::{BackendKind, LoadOptions, load};
@@ -40,6 +41,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         kv: options.kv,
         skip: options.skip,
         chunk: options.chunk,
+        cache: folders::cache(),
     };
     let engine = load(&bundle, &load_options)?;
     let mut cache = engine.new_cache();

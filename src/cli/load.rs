@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use super::args::{BackendName, RunArgs};
-use super::demo;
 use super::setup::Failure;
+use super::{demo, folders};
 use crate::agent::Reason;
 use crate::agent::present::{Progress, Style};
 use crate::bundle::Bundle;
@@ -40,6 +40,7 @@ fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
         backend: BackendName::chosen(run.backend),
         threads: run.threads.unwrap_or(0),
+        cache: folders::cache(),
         ..LoadOptions::default()
     };
     model::load(bundle, &options).map_err(|e| {

@@ -59,7 +59,9 @@ pub fn logits(args: &LogitsArgs) -> Exit {
 fn status(error: &anyhow::Error) -> Exit {
     if error.is::<bundle::Error>() {
         Exit::Bundle
-    } else if error.is::<model::Error>() {
+    } else if error.is::<model::Error>()
+        || matches!(error.downcast_ref(), Some(model::LoadError::NoMlx))
+    {
         Exit::Usage
     } else {
         Exit::Internal

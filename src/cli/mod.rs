@@ -5,10 +5,12 @@ pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
 mod exit;
+mod folders;
 pub mod inspect;
 mod load;
 mod look;
 mod panics;
+pub mod selftest;
 mod setup;
 mod signals;
 mod start;
@@ -19,7 +21,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::agent::Exit;
-use args::{Cli, Command, DebugCommand, Output, RunArgs};
+use args::{BackendName, Cli, Command, DebugCommand, Output, RunArgs};
 
 /// Runs `cairn` with these arguments, the program's name first. A panic is an
 /// internal failure, reported in one line.
@@ -46,6 +48,9 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             run.output.unwrap_or_default(),
         ),
         Some(Command::Repl(inner)) => repl(&inner.or(run)),
+        Some(Command::SelftestKernels(args)) => {
+            selftest::run(BackendName::asked(args.backend.or(run.backend)))
+        }
         Some(Command::Inspect(args)) => look::inspect(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),

@@ -1,5 +1,7 @@
 //! From an opened bundle to a running engine.
 
+use std::path::PathBuf;
+
 use super::Engine;
 use super::run::ZayaEngine;
 use crate::backend::cpu::CpuBackend;
@@ -34,6 +36,9 @@ pub struct LoadOptions {
     pub skip: SkipMode,
     /// Tokens per prefill chunk; `None` for the default.
     pub chunk: Option<usize>,
+    /// Folder for what a device was found to be able to, so that it need not be
+    /// found out again.
+    pub cache: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +87,26 @@ fn on_cpu(
 
 #[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
 fn on_mlx(bundle: &Bundle, options: &LoadOptions) -> Result<Box<dyn Engine>, LoadError> {
-    match MlxBackend::new() {
-        Ok(backend) => {
-            let notices = backend.notices();
-            engine(backend, bundle, options, notices)
-        }
+    let started = MlxBackend::open(options.cache.as_deref()).map(|backend| {
+        let notices = backend.notices().to_vec();
+        (backend, notices)
+    });
+    or_on_cpu(started, bundle, options)
+}
+
+/// On this backend with these notices, or on the CPU with one that says why.
+#[cfg(any(
+    test,
+    feature = "mlx",
+    all(target_os = "macos", target_arch = "aarch64")
+))]
+fn or_on_cpu<B: Backend>(
+    started: Result<(B, Vec<String>), impl std::fmt::Display>,
+    bundle: &Bundle,
+    options: &LoadOptions,
+) -> Result<Box<dyn Engine>, LoadError> {
+    match started {
+        Ok((backend, notices)) => engine(backend, bundle, options, notices),
         Err(reason) => {
             let notice = format!("the mlx backend can't be used, running on the CPU: {reason}");
             on_cpu(bundle, options, vec![notice])
@@ -112,5 +132,35 @@ fn engine<B: Backend>(
                 .map_err(|e| LoadError::start(name, e))?;
             Ok(Box::new(engine))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::Bundle;
+
+    fn demo() -> Bundle {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
+        Bundle::open(&dir).unwrap()
+    }
+
+    /// A start that failed, of a backend that does not matter then.
+    #[test]
+    fn goes_on_with_the_cpu_and_says_why() {
+        let failed = Err::<(CpuBackend, Vec<String>), _>("MLX can't start: no Metal device");
+        let engine = or_on_cpu(failed, &demo(), &LoadOptions::default()).unwrap();
+        assert_eq!(engine.info().backend, "cpu, f32 activations");
+        let expected = "the mlx backend can't be used, running on the CPU: \
+                        MLX can't start: no Metal device";
+        assert_eq!(engine.info().notices, [expected]);
+    }
+
+    #[test]
+    fn what_a_backend_has_to_say_is_passed_on() {
+        let notices = vec!["one".to_owned(), "two".to_owned()];
+        let started = Ok::<_, String>((CpuBackend::new(1).unwrap(), notices.clone()));
+        let engine = or_on_cpu(started, &demo(), &LoadOptions::default()).unwrap();
+        assert_eq!(engine.info().notices, notices);
     }
 }

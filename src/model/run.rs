@@ -34,7 +34,11 @@ impl<B: Backend> ZayaEngine<B> {
         notices: Vec<String>,
     ) -> Result<Self, Error> {
         let config = &tensors.config;
-        let model = backend.enter(|| Zaya::new(&backend, tensors, options.skip));
+        let model = backend.enter(|| {
+            let model = Zaya::new(&backend, tensors, options.skip);
+            backend.loaded();
+            model
+        });
         let engine = Self {
             info: EngineInfo {
                 vocab: config.vocab,

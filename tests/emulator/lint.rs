@@ -14,7 +14,7 @@ use super::tokens::{Kind, Token, threadgroup_variables, tokens};
 const MOST_THREADGROUP_MEMORY: usize = 32 << 10;
 
 /// MLX passes inputs of fewer elements in the constant address space.
-const CONSTANT_BELOW: usize = 8;
+pub const CONSTANT_BELOW: usize = 8;
 
 /// Words that Metal lacks, or that kernels do without.
 const FORBIDDEN: &[&str] = &[
@@ -119,6 +119,12 @@ pub fn check(spec: &KernelSpec) -> Vec<String> {
             spec.name
         ));
     }
+    for line in program_scope_variables(spec.header) {
+        complaints.push(format!(
+            "{}.header.metal:{line}: outside of functions, values are `constant`",
+            spec.name
+        ));
+    }
     // Names of the header are known in the source, so the rest reads both.
     let whole = format!("{}\n{}", spec.header, spec.source);
     let tokens = tokens(&whole);
@@ -157,6 +163,38 @@ pub fn check(spec: &KernelSpec) -> Vec<String> {
 
 fn has_threadgroup_variables(text: &str) -> bool {
     threadgroup_variables(text, &tokens(text)).is_ok_and(|found| !found.is_empty())
+}
+
+/// Lines of values that the header defines outside of functions, but not in the
+/// constant address space.
+fn program_scope_variables(header: &str) -> Vec<usize> {
+    let (mut lines, mut depth, mut statement) = (Vec::new(), 0_usize, Vec::new());
+    for token in tokens(header) {
+        if token.kind == Kind::Directive {
+            continue;
+        }
+        let text = token.text;
+        if [")", "]", "}"].contains(&text) {
+            depth = depth.saturating_sub(1);
+        }
+        if depth == 0 {
+            statement.push(token);
+        }
+        depth += usize::from(["(", "[", "{"].contains(&text));
+        let has = |word: &str| statement.iter().any(|t: &Token<'_>| t.is(word));
+        // Braces with values belong to what the semicolon ends.
+        let ends = text == ";" || text == "}" && !has("=");
+        if depth > 0 || !ends {
+            continue;
+        }
+        let other = ["using", "typedef", "template", "struct", "enum"];
+        let defines = text == ";" && has("=") && !has("(");
+        if defines && !has("constant") && !other.contains(&statement[0].text) {
+            lines.push(statement[0].line);
+        }
+        statement.clear();
+    }
+    lines
 }
 
 /// Words, literals and marks that are wrong wherever they stand.

@@ -42,6 +42,9 @@ template <int BITS> struct Book {
   float at(uint word) const { return word & 1 ? c0 : c1; }
 };
 typedef float4 Four;
+using Word = uint;
+constant constexpr float THIRDS[2] = {1.0f / 3.0f, 2.0f / 3.0f};
+template <int N = 2> int twice() { int n = N; return n * 2; }
 inline Four four(const device float* p) { return *(const device Four*)p; }
 template <int N, typename X> inline void fill(thread float* v, X x, threadgroup float* t) {
 #pragma unroll
@@ -99,6 +102,14 @@ fn words_outside_the_subset() {
     complains("", "float x = 1e-5;", "add.metal:1", "1e-5f");
     complains("#include <vector>\n", "", "add.header.metal:1", "include");
     complains("#define F(x) x\n", "", "add.header.metal:1", "define");
+}
+
+#[test]
+fn program_scope_is_constant() {
+    let about = "values are `constant`";
+    complains("constexpr int N = 4;\n", "", "add.header.metal:1", about);
+    let list = "int f(int x) { int y = x; return y; }\nconst float T[2] = {1.0f, 2.0f};\n";
+    complains(list, "", "add.header.metal:2", about);
 }
 
 #[test]

@@ -162,7 +162,7 @@ if (at.x + me.y < columns && at.y + me.x < rows) {
 /// matrices: one simdgroup per tile of the output.
 pub const MATMUL: KernelSpec = KernelSpec {
     name: "matmul",
-    inputs: &[port("a", FLOATS, &["M", "K"]), port("b", F32, &["K", "N"])],
+    inputs: &[port("a", F32, &["M", "K"]), port("b", F32, &["K", "N"])],
     outputs: &[port("out", F32, &["M", "N"])],
     header: "#include <metal_simdgroup_matrix>\n",
     source: "

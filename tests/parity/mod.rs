@@ -73,6 +73,7 @@ pub fn agree(backend: BackendKind, name: &str, skip: SkipMode) {
                 kv: KvDtype::F32,
                 skip,
                 chunk: Some(chunk),
+                ..LoadOptions::default()
             };
             let engine = load(&bundle, &options).unwrap();
             let mut cache = engine.new_cache();

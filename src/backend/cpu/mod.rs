@@ -10,6 +10,7 @@ mod experts;
 mod kv;
 mod level;
 mod matmul;
+pub(super) mod selftest;
 mod tensor;
 
 use super::{
@@ -22,6 +23,7 @@ pub use cca::CcaState;
 pub use decode::Weight;
 pub use experts::Routes;
 pub use kv::Kv;
+pub use selftest::CpuRunner;
 pub use tensor::Tensor;
 
 use level::Level;

@@ -3,9 +3,8 @@
 
 use super::cca::random_inputs;
 use super::{CCA_DECODE, CCA_PREFILL, Dims, Element, HostArray, Random, cca_dims};
-use crate::backend::cpu::{CcaState, CpuBackend, Tensor};
-use crate::backend::{AttentionShape, Backend, CcaWeights, KvMode, Projected, Qkv, Rows, Segment};
-use crate::quant::{Bytes, Format, Matrix};
+use crate::backend::cpu::{CpuBackend, selftest};
+use crate::backend::{AttentionShape, KvMode, Rows, Segment};
 
 fn shapes() -> Vec<AttentionShape> {
     let shape = |query_heads, kv_heads, head_dim, conv_kernels, rotary_dims| AttentionShape {
@@ -25,62 +24,9 @@ fn shapes() -> Vec<AttentionShape> {
     ]
 }
 
-fn matrix(array: &HostArray) -> Matrix {
-    Matrix {
-        rows: array.shape[0],
-        cols: array.shape[1],
-        data: Bytes::from_vec(array.to_bytes()),
-        format: match array.element() {
-            Element::F16 => Format::F16,
-            Element::Bf16 => Format::Bf16,
-            _ => Format::F32,
-        },
-    }
-}
-
-fn vector(array: &HostArray) -> Vec<f32> {
-    array.to_f64().iter().map(|&x| x as f32).collect()
-}
-
-/// Rows of an array as activations.
-fn tensor(cpu: &CpuBackend, array: &HostArray) -> Tensor {
-    let ids: Vec<u32> = (0..array.shape[0] as u32).collect();
-    cpu.embed(&cpu.weight(&matrix(array)), &cpu.ids(&ids))
-}
-
-/// What the CPU backend makes of a kernel's inputs, in the order of its outputs:
-/// queries, keys, values, and frames and delayed halves of all states.
 fn on_cpu(shape: &AttentionShape, inputs: &[HostArray], rows: &Rows) -> [Vec<f32>; 5] {
     let cpu = CpuBackend::new(1).expect("one thread");
-    let weights = CcaWeights::<CpuBackend> {
-        depthwise: cpu.weight(&matrix(&inputs[6])),
-        depthwise_bias: vector(&inputs[7]),
-        grouped: cpu.weight(&matrix(&inputs[8])),
-        grouped_bias: vector(&inputs[9]),
-        temp: vector(&inputs[10]),
-    };
-    let (frames, previous) = (vector(&inputs[4]), vector(&inputs[5]));
-    let per_state = shape.context_frames() * shape.channels();
-    let mut states: Vec<CcaState> = frames
-        .chunks_exact(per_state)
-        .zip(previous.chunks_exact(shape.half_values()))
-        .map(|(frames, previous)| CcaState {
-            frames: frames.to_vec(),
-            previous: previous.to_vec(),
-        })
-        .collect();
-    let mut borrowed: Vec<&mut CcaState> = states.iter_mut().collect();
-    let [q, k, v_current, v_delayed] = [0, 1, 2, 3].map(|i| tensor(&cpu, &inputs[i]));
-    let projected = Projected {
-        q,
-        k,
-        v_current,
-        v_delayed,
-    };
-    let Qkv { q, k, v } = cpu.cca_mix(&projected, &weights, shape, rows, &mut borrowed);
-    let frames = states.iter().flat_map(|s| s.frames.clone()).collect();
-    let previous = states.iter().flat_map(|s| s.previous.clone()).collect();
-    [cpu.read(&q), cpu.read(&k), cpu.read(&v), frames, previous]
+    selftest::cca(&cpu, shape, inputs, rows)
 }
 
 /// Each value within 2e-6 of the largest.

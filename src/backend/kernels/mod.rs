@@ -26,6 +26,7 @@ mod mxtq_down;
 mod mxtq_gate_up;
 mod mxtq_matmul;
 mod mxtq_matvec;
+mod prove;
 mod random;
 mod selftest;
 mod spec;
@@ -42,8 +43,9 @@ pub use mxtq_down::MXTQ_DOWN;
 pub use mxtq_gate_up::MXTQ_GATE_UP;
 pub use mxtq_matmul::MXTQ_MATMUL;
 pub use mxtq_matvec::MXTQ_MATVEC;
+pub use prove::{Proof, Record, SEED, prove};
 pub use random::Random;
-pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, overall, selftest};
+pub use selftest::{Line, RANDOM_CALLS, Runner, Verdict, calls, overall, selftest};
 pub use spec::{Dims, KernelSpec, Port};
 pub use verdicts::{Key, Verdicts};
 

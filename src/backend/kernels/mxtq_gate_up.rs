@@ -47,7 +47,7 @@ pub static MXTQ_GATE_UP: KernelSpec = KernelSpec {
         &call(8, 512, 16, 16, 2),
         &call(1, 2048, 64, 16, 2),
         &call(1, 2048, 16, 16, 4),
-        &call(8, 2048, 8, 16, 2),
+        &call(8, 2048, 24, 16, 2),
     ],
     random_shape: |random| random_call(random, 8),
     random_inputs: |dims, random| random_inputs(INPUTS, dims, random),

@@ -12,7 +12,7 @@ pub trait Runner {
     /// Outputs in the order of the spec. Never called with an empty grid.
     ///
     /// # Errors
-    /// One line: what the device or its compiler says.
+    /// What the device or its compiler says.
     fn run(
         &self,
         spec: &KernelSpec,
@@ -27,11 +27,14 @@ pub const RANDOM_CALLS: usize = 12;
 /// Random inputs per call, at most.
 const MOST_INPUTS: usize = 5;
 
+/// Characters of a reason; a compiler's complaint can fill screens.
+const LONGEST_REASON: usize = 1000;
+
 /// What came of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     pub name: &'static str,
-    /// The call's dimensions.
+    /// The call's dimensions, but for those that follow from others.
     pub shape: String,
     /// Relative to the largest magnitude of a row; `None` if it did not run.
     pub max_error: Option<f64>,
@@ -56,6 +59,23 @@ impl std::fmt::Display for Verdict {
     }
 }
 
+/// The calls that [`selftest`] makes: listed ones, then random ones.
+pub fn calls(spec: &KernelSpec, seed: u64) -> Vec<Dims> {
+    drawn(spec, &mut Random::new(seed))
+}
+
+fn drawn(spec: &KernelSpec, random: &mut Random) -> Vec<Dims> {
+    let mut calls: Vec<Dims> = spec.shapes.iter().map(|pairs| Dims::new(pairs)).collect();
+    // Random calls that the kernel can't do are not made; listed ones
+    // that it can't do are a mistake in the list, and fail.
+    calls.extend(
+        (0..RANDOM_CALLS)
+            .map(|_| (spec.random_shape)(random))
+            .filter(|dims| (spec.supports)(dims)),
+    );
+    calls
+}
+
 /// Calls every kernel; `progress` sees each line as it comes. The same seed
 /// makes the same calls.
 pub fn selftest(
@@ -67,15 +87,7 @@ pub fn selftest(
     let mut lines = Vec::new();
     for spec in specs {
         let mut random = Random::new(seed);
-        let mut calls: Vec<Dims> = spec.shapes.iter().map(|pairs| Dims::new(pairs)).collect();
-        // Random calls that the kernel can't do are not made; listed ones
-        // that it can't do are a mistake in the list, and fail.
-        calls.extend(
-            (0..RANDOM_CALLS)
-                .map(|_| (spec.random_shape)(&mut random))
-                .filter(|dims| (spec.supports)(dims)),
-        );
-        for dims in calls {
+        for dims in drawn(spec, &mut random) {
             let line = call(runner, spec, &dims, &mut random);
             progress(&line);
             lines.push(line);
@@ -103,13 +115,27 @@ fn call(runner: &dyn Runner, spec: &KernelSpec, dims: &Dims, random: &mut Random
     let (max_error, verdict) = match outcome {
         Ok(comparison) if comparison.agrees => (Some(comparison.max_error), Verdict::Agrees),
         Ok(comparison) => (Some(comparison.max_error), Verdict::Differs),
-        Err(reason) => (None, Verdict::Failed(reason)),
+        Err(reason) => {
+            let reason = one_line(&reason, LONGEST_REASON);
+            (None, Verdict::Failed(reason))
+        }
     };
     Line {
         name: spec.name,
         shape: dims.to_string(),
         max_error,
         verdict,
+    }
+}
+
+/// Words with single spaces between them, no controls, at most so many characters.
+pub(super) fn one_line(text: &str, longest: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line: Vec<char> = words.join(" ").chars().collect();
+    let shown = line.iter().filter(|c| !c.is_control());
+    match line.len() > longest {
+        true => shown.take(longest).chain(['…'].iter()).collect(),
+        false => shown.collect(),
     }
 }
 

@@ -29,10 +29,24 @@ impl Dims {
     }
 }
 
-/// `ROWS=3 IN=256`, for reports.
+/// Sizes that follow from others.
+const DERIVED: &[&str] = &[
+    "WORDS",
+    "LEVELS",
+    "QUERY_WIDTH",
+    "KEY_WIDTH",
+    "CHANNELS",
+    "HALF",
+    "CONTEXT",
+    "COLUMNS",
+    "PAIRS",
+];
+
+/// `ROWS=3 IN=256`, for reports; without what follows from the rest.
 impl std::fmt::Display for Dims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, (name, value)) in self.0.iter().enumerate() {
+        let told = self.0.iter().filter(|(name, _)| !DERIVED.contains(name));
+        for (i, (name, value)) in told.enumerate() {
             let space = if i == 0 { "" } else { " " };
             write!(f, "{space}{name}={value}")?;
         }

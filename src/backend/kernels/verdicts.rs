@@ -1,4 +1,4 @@
-//! What a device's self-test found, kept on disk so that it runs once and not at
+//! What a device's self-test found, as a file, so that it runs once and not at
 //! every start. A file that is damaged, of another device, system or version of
 //! the kernels, or of a kernel's text that has changed, counts as absent.
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dims, KernelSpec, Line, Verdict, overall};
+use super::{Dims, KernelSpec, Verdict};
 
 /// No file of ours is larger; others are not read whole.
 const LARGEST: u64 = 64 << 10;
@@ -50,7 +50,7 @@ impl Key {
     }
 }
 
-/// One verdict per kernel.
+/// One verdict per kernel; of some that were not tested yet, none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts(BTreeMap<String, Verdict>);
 
@@ -64,10 +64,13 @@ struct Stored {
 }
 
 impl Verdicts {
-    /// Of a self-test of `specs`; what it did not test failed.
-    pub fn new(specs: &[&KernelSpec], lines: &[Line]) -> Self {
-        let verdict = |spec: &&KernelSpec| (spec.name.to_owned(), overall(lines, spec.name));
-        Self(specs.iter().map(verdict).collect())
+    pub fn set(&mut self, name: &str, verdict: Verdict) {
+        self.0.insert(name.to_owned(), verdict);
+    }
+
+    /// `None` if the kernel was not tested.
+    pub fn get(&self, name: &str) -> Option<&Verdict> {
+        self.0.get(name)
     }
 
     /// Whether a kernel may be used: only if it is known to agree.
@@ -190,27 +193,13 @@ mod tests {
         Key::new("device", "system 1", &[spec])
     }
 
-    fn line(name: &'static str, verdict: Verdict) -> Line {
-        Line {
-            name,
-            shape: String::new(),
-            max_error: None,
-            verdict,
-        }
-    }
-
     fn verdicts() -> Verdicts {
-        let named = |name| KernelSpec { name, ..SPEC };
-        let specs = [named("one"), named("two"), named("three"), named("four")];
-        let lines = [
-            line("one", Verdict::Agrees),
-            line("two", Verdict::Agrees),
-            line("two", Verdict::Differs),
-            line("two", Verdict::Agrees),
-            line("three", Verdict::Failed("it does not compile: 1:2".into())),
-            line("three", Verdict::Differs),
-        ];
-        Verdicts::new(&specs.each_ref(), &lines)
+        let mut verdicts = Verdicts::default();
+        verdicts.set("one", Verdict::Differs);
+        verdicts.set("one", Verdict::Agrees);
+        verdicts.set("two", Verdict::Differs);
+        verdicts.set("three", Verdict::Failed("it does not compile: 1:2".into()));
+        verdicts
     }
 
     #[test]
@@ -224,14 +213,15 @@ mod tests {
         assert_eq!(
             refused,
             [
-                ("four", "failed: it was not tested".to_owned()),
                 ("three", "failed: it does not compile: 1:2".to_owned()),
                 ("two", "differs".to_owned()),
             ]
         );
-        for name in ["two", "three", "four", "unheard of"] {
+        for name in ["two", "three", "unheard of"] {
             assert!(!verdicts.allow(name), "{name}");
         }
+        assert_eq!(verdicts.get("two"), Some(&Verdict::Differs));
+        assert_eq!(verdicts.get("unheard of"), None);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::MlxBackend;
 use super::raw;
 use super::tensor::{Tensor, int};
 use super::weight::{Store, Weight};
-use crate::backend::kernels::{CCA_DECODE, CCA_PREFILL, KernelSpec, cca_dims};
+use crate::backend::kernels::dispatch::{Operation, kernel_for};
+use crate::backend::kernels::{CCA_DECODE, CCA_PREFILL, cca_dims};
 use crate::backend::{AttentionShape, CcaWeights, Projected, Qkv, Rows};
 
 type Result<T> = std::result::Result<T, Exception>;
@@ -81,7 +82,7 @@ struct Mixed {
 /// One call of a kernel. `states` are the frames and the delayed halves.
 fn call(
     b: &MlxBackend,
-    spec: &'static KernelSpec,
+    operation: Operation,
     positions: Vec<usize>,
     parts: [&Array; 4],
     states: [&Array; 2],
@@ -89,6 +90,11 @@ fn call(
     shape: &AttentionShape,
 ) -> Result<Mixed> {
     let dims = cca_dims(shape, positions.len());
+    let spec = match operation {
+        Operation::CcaDecode => &CCA_DECODE,
+        _ => &CCA_PREFILL,
+    };
+    let spec = kernel_for(operation, &dims).unwrap_or(spec);
     let rotary = b.rotations.of(positions, shape);
     let [q, k, v_current, v_delayed] = parts;
     let [frames, previous] = states;
@@ -147,7 +153,7 @@ pub fn mix(
         let positions = (segment.position..segment.position + segment.len).collect();
         let mixed = call(
             b,
-            &CCA_PREFILL,
+            Operation::CcaPrefill,
             positions,
             own.each_ref(),
             [&state.frames, &state.previous],
@@ -185,7 +191,15 @@ fn decode(
     let positions = rows.segments.iter().map(|s| s.position).collect();
     let parts = arrays(projected).map(|x| &x.array);
     let states_before = [&frames, &previous];
-    let mixed = call(b, &CCA_DECODE, positions, parts, states_before, w, shape)?;
+    let mixed = call(
+        b,
+        Operation::CcaDecode,
+        positions,
+        parts,
+        states_before,
+        w,
+        shape,
+    )?;
     for (row, state) in states.iter_mut().enumerate() {
         let row_of = |all: &Array, own: &Array| {
             let mut start = vec![row];

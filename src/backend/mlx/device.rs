@@ -49,6 +49,31 @@ pub fn find() -> Result<Info, Exception> {
     })
 }
 
+/// Memory that stays wired beside the weights: keys, values and a step's arrays.
+const BESIDE_WEIGHTS: usize = 1 << 30;
+
+/// Freed buffers that MLX may keep to use again. A chunk of a prefill needs a
+/// few tens of megabytes; more would be taken from the user's other programs.
+const KEPT: usize = 512 << 20;
+
+impl Info {
+    /// The least wired memory that holds the weights: without it the system may
+    /// page them out between two answers.
+    pub fn wired_limit(&self, weights: usize) -> Option<usize> {
+        let wanted = weights.saturating_add(BESIDE_WEIGHTS);
+        self.working_set.map(|most| wanted.min(most))
+    }
+
+    /// Sets MLX's limits for weights of this size. Systems that can't wire (before
+    /// macOS 15) refuse, which costs speed and nothing else.
+    pub fn set_limits(&self, weights: usize) {
+        let _ = mlx_rs::memory::set_cache_limit(KEPT);
+        if let (Kind::Metal, Some(limit)) = (self.kind, self.wired_limit(weights)) {
+            let _ = mlx_rs::memory::set_wired_limit(limit);
+        }
+    }
+}
+
 /// Name and recommended working set, as far as MLX knows them.
 fn properties(kind: Kind) -> (String, Option<usize>) {
     let unnamed = match kind {
@@ -108,4 +133,23 @@ unsafe fn size(info: mlx_sys::mlx_device_info, key: &CStr) -> Option<usize> {
         mlx_sys::mlx_device_info_get_size(&mut value, info, key.as_ptr())
     };
     (status == 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wires_the_weights_and_a_little_more_up_to_what_the_device_allows() {
+        let info = |working_set| Info {
+            kind: Kind::Metal,
+            name: String::new(),
+            working_set,
+        };
+        let gigabytes = |n: usize| n << 30;
+        let roomy = info(Some(gigabytes(96)));
+        assert_eq!(roomy.wired_limit(gigabytes(4)), Some(gigabytes(5)));
+        assert_eq!(roomy.wired_limit(usize::MAX), Some(gigabytes(96)));
+        assert_eq!(info(None).wired_limit(gigabytes(4)), None);
+    }
 }

@@ -72,7 +72,7 @@ pub fn experts(
         Some(hidden) => hidden?,
         None => {
             let gate = expert_linear(b, &w.gate, x, routes)?;
-            swiglu(&gate, &expert_linear(b, &w.up, x, routes)?)?
+            swiglu(b.device.kind, &gate, &expert_linear(b, &w.up, x, routes)?)?
         }
     };
     let hidden = Tensor {

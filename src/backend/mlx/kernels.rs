@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use mlx_rs::error::Exception;
@@ -48,8 +49,9 @@ impl Kernels {
 }
 
 thread_local! {
-    /// Kernels are used on the backend's thread only.
-    static COMPILED: RefCell<HashMap<String, Rc<MetalKernel>>> = RefCell::default();
+    /// Kernels are used on the backend's thread only. Never freed: the thread may
+    /// end while the process does, when MLX's own statics are gone already.
+    static COMPILED: RefCell<ManuallyDrop<HashMap<String, Rc<MetalKernel>>>> = RefCell::default();
 }
 
 /// Queues the kernel itself.

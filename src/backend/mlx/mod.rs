@@ -17,6 +17,9 @@ mod mxtq;
 mod raw;
 mod routes;
 mod sample;
+mod selftest;
+mod session;
+mod system;
 mod tensor;
 mod uploads;
 mod weight;
@@ -24,9 +27,12 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, transforms};
 
+use super::kernels::{ALL, Proof, prove};
 use super::{
     AttentionShape, Backend, CcaWeights, ExpertWeights, KvDtype, MergeWeights, Projected, Qkv,
     Rows, SampleSpec, SkipMode, TokenStats, sample_row,
@@ -37,9 +43,13 @@ pub use cca::CcaState;
 pub use kv::Kv;
 pub use routes::Routes;
 pub use sample::{Ids, Stats};
+pub use selftest::{FallbackRunner, MetalRunner};
+pub use session::{Session, StartError};
+pub use system::version;
 pub use tensor::{Resident, Tensor};
 pub use weight::Weight;
 
+use elementwise::Function;
 use faults::Faults;
 use kernels::Kernels;
 use tensor::int;
@@ -47,55 +57,51 @@ use uploads::Uploads;
 use weight::Leading;
 
 pub struct MlxBackend {
-    /// MLX's streams belong to the thread that made them, so one thread does
-    /// everything.
-    thread: rayon::ThreadPool,
+    session: Session,
     device: device::Info,
     kernels: Kernels,
     uploads: Uploads,
     faults: Faults,
     rotations: cca::Rotations,
     masks: sample::Masks,
-}
-
-/// Why there is no MLX backend, in one line.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("its thread can't be started: {0}")]
-    Thread(#[from] rayon::ThreadPoolBuildError),
-    #[error("MLX can't start: {0}")]
-    Mlx(String),
-}
-
-impl From<Exception> for StartError {
-    fn from(error: Exception) -> Self {
-        Self::Mlx(error.what().to_owned())
-    }
+    notices: Vec<String>,
 }
 
 impl MlxBackend {
+    /// With nothing remembered of the device.
+    ///
     /// # Errors
     /// If MLX can't start here.
     pub fn new() -> Result<Self, StartError> {
-        let thread = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .thread_name(|_| "cairn-mlx".to_owned())
-            .build()?;
-        let device = thread.install(device::find)?;
+        Self::open(None)
+    }
+
+    /// Finds out which of our kernels this device may use, if it runs any;
+    /// `cache` is the folder where that is remembered.
+    ///
+    /// # Errors
+    /// If MLX can't start here.
+    pub fn open(cache: Option<&Path>) -> Result<Self, StartError> {
+        let session = Session::start()?;
+        let proof = match session.metal() {
+            Some(metal) => prove(&metal, ALL, &version(), cache),
+            None => Proof::default(),
+        };
         Ok(Self {
-            thread,
-            device,
-            kernels: Kernels::default(),
+            device: session.device().clone(),
+            session,
+            kernels: Kernels::new(proof.proven),
             uploads: Uploads::default(),
             faults: Faults::default(),
             rotations: cca::Rotations::default(),
             masks: sample::Masks::default(),
+            notices: proof.notices,
         })
     }
 
     /// What the user should know, a line each.
-    pub fn notices(&self) -> Vec<String> {
-        Vec::new()
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     fn uploaded(&self, matrices: &[&Matrix], leading: Leading) -> Weight {
@@ -110,6 +116,14 @@ impl MlxBackend {
     /// As `x`.
     fn like(&self, x: &Tensor, result: Result<Array, Exception>) -> Tensor {
         self.faults.tensor(x.rows, x.cols, result)
+    }
+}
+
+/// "3.61 GB", "34 MB"
+fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1000.0),
+        mb => format!("{mb:.0} MB"),
     }
 }
 
@@ -128,8 +142,25 @@ impl Backend for MlxBackend {
         "mlx"
     }
 
+    /// Says where the weights are: what was copied lies in memory twice, once in
+    /// the file's pages.
+    fn describe(&self) -> String {
+        let placement = self.uploads.placement();
+        format!(
+            "mlx ({}), f32 activations, weights {} mapped and {} copied",
+            self.device.name,
+            size(placement.mapped),
+            size(placement.copied)
+        )
+    }
+
+    fn loaded(&self) {
+        let placement = self.uploads.placement();
+        self.device.set_limits(placement.mapped + placement.copied);
+    }
+
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.thread.install(work)
+        self.session.enter(work)
     }
 
     fn fault(&self) -> Option<String> {
@@ -155,6 +186,17 @@ impl Backend for MlxBackend {
 
     fn weight(&self, matrix: &Matrix) -> Weight {
         self.uploaded(&[matrix], Leading::None)
+    }
+
+    /// Our kernels read halves; without them the taps are widened, once.
+    fn filter(&self, matrix: &Matrix) -> Weight {
+        match self.device.kind {
+            device::Kind::Cpu => self.weight(matrix),
+            device::Kind::Metal => {
+                let weight = Weight::as_stored(&self.uploads, matrix);
+                self.faults.or(weight, || Weight::nothing(&[matrix]))
+            }
+        }
     }
 
     fn stack(&self, matrices: &[&Matrix]) -> Weight {
@@ -211,11 +253,12 @@ impl Backend for MlxBackend {
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Resident) -> Tensor {
-        self.like(x, elementwise::add_scaled(&x.array, &y.array, scale))
+        let inputs = [&x.array, &y.array, &**scale];
+        self.like(x, Function::AddScaled.call(self.device.kind, &inputs))
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
-        self.like(x, elementwise::gelu(&x.array))
+        self.like(x, Function::Gelu.call(self.device.kind, &[&x.array]))
     }
 
     fn merge(
@@ -225,7 +268,8 @@ impl Backend for MlxBackend {
         weights: &MergeWeights<Self>,
     ) -> Tensor {
         let residual = residual.map(|r| &r.array);
-        self.like(block, elementwise::merge(residual, &block.array, weights))
+        let merged = elementwise::merge(self.device.kind, residual, &block.array, weights);
+        self.like(block, merged)
     }
 
     fn cca_mix(
@@ -262,7 +306,8 @@ impl Backend for MlxBackend {
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
-        self.like(gate, elementwise::swiglu(&gate.array, &up.array))
+        let product = elementwise::swiglu(self.device.kind, &gate.array, &up.array);
+        self.like(gate, product)
     }
 
     fn combine(

@@ -114,7 +114,7 @@ fn gate_up_mxtq(
         let classes = &routes.classes;
         product(b, weight, m, &x_rotated, x.rows, classes, Some(&order))
     };
-    swiglu(&part(&w.gate, gate)?, &part(&w.up, up)?)
+    swiglu(b.device.kind, &part(&w.gate, gate)?, &part(&w.up, up)?)
 }
 
 /// The down projection with its own rotation, where one kernel does both.

@@ -176,12 +176,12 @@ impl State {
     }
 }
 
-/// Bytes at whose multiples a view may begin. Our kernels read floats by fours,
-/// codes by words.
+/// Bytes at whose multiples a view may begin: our kernels load four floats at a
+/// time, codes one word at a time.
 fn alignment(dtype: Dtype) -> usize {
     match dtype {
-        Dtype::Float32 => 16,
-        _ => 4,
+        Dtype::Uint32 | Dtype::Uint8 => 4,
+        _ => 16,
     }
 }
 

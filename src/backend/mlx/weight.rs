@@ -22,7 +22,8 @@ pub struct Weight {
 }
 
 pub enum Store {
-    /// f32, `[(experts,) rows, cols]`: halves are widened once, here.
+    /// `[(experts,) rows, cols]`. f32: halves are widened once, here; only the
+    /// taps of a convolution may be halves still.
     Dense(Resident),
     Quantized(Quantized),
     Mxtq(Mxtq),
@@ -104,6 +105,25 @@ impl Weight {
 }
 
 impl Weight {
+    /// A convolution's taps in the type they are stored in, for our kernels.
+    ///
+    /// # Errors
+    /// If MLX can't take the data.
+    pub fn as_stored(uploads: &Uploads, matrix: &Matrix) -> Result<Self> {
+        let dtype = match matrix.format {
+            Format::F16 => Dtype::Float16,
+            Format::Bf16 => Dtype::Bfloat16,
+            _ => return Self::new(uploads, &[matrix], Leading::None),
+        };
+        let shape = [matrix.rows, matrix.cols];
+        Ok(Self {
+            experts: 1,
+            rows: matrix.rows,
+            cols: matrix.cols,
+            store: Store::Dense(uploads.array(&[&matrix.data], &shape, dtype)?),
+        })
+    }
+
     /// What stands in for a weight that MLX did not take: a model with it is
     /// refused before it runs.
     pub fn nothing(matrices: &[&Matrix]) -> Self {

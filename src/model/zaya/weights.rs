@@ -76,9 +76,9 @@ fn attention<B: Backend>(b: &B, a: &zaya::Attention, config: &zaya::Config) -> A
         v_delayed: b.weight(&a.v_delayed),
         o: b.weight(&a.o),
         cca: CcaWeights {
-            depthwise: b.weight(&a.conv_depthwise),
+            depthwise: b.filter(&a.conv_depthwise),
             depthwise_bias: b.vector(&a.conv_depthwise_bias),
-            grouped: b.weight(&a.conv_grouped),
+            grouped: b.filter(&a.conv_grouped),
             grouped_bias: b.vector(&a.conv_grouped_bias),
             temp: b.vector(&temp),
         },

@@ -97,7 +97,7 @@ unsigned char* slot(int parity, int lane) { return own().slots[parity][lane]; }
 unsigned char* shared_slot(int parity) { return own().shared[parity]; }
 
 // Apart, because no function may hold both the compiler's save and its jump.
-MSL_OPAQUE [[noreturn]] static void jump_to(Jump& jump) { MSL_JUMP(jump); }
+[[noreturn]] MSL_OPAQUE static void jump_to(Jump& jump) { MSL_JUMP(jump); }
 
 // Back to the scheduler, until it resumes this fiber.
 MSL_OPAQUE static void leave() {
@@ -231,17 +231,31 @@ static void prepare_group(uint3 at, uint3 groups, uint3 grid, uint3 group) {
   }
 }
 
-static void run_group(bool reversed) {
-  int left = group_size;
-  while (left > 0) {
-    uint64_t before = switches;
-    for (int i = 0; i < group_size; i++) {
-      Fiber& fiber = fibers[reversed ? group_size - 1 - i : i];
-      bool waits = fiber.simd_turn > simdgroups[fiber.index / SIMD].turn || fiber.group_turn > group_turn;
+// Resumes each lane of a simdgroup that can go on, until none can.
+static int run_simdgroup(int number, bool reversed) {
+  int first = number * SIMD, size = simdgroups[number].size, ended = 0;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (int i = 0; i < size; i++) {
+      Fiber& fiber = fibers[first + (reversed ? size - 1 - i : i)];
+      bool waits = fiber.simd_turn > simdgroups[number].turn || fiber.group_turn > group_turn;
       if (fiber.done || waits) continue;
       resume(&fiber);
-      if (fiber.done) left--;
+      moved = true;
+      if (fiber.done) ended++;
     }
+  }
+  return ended;
+}
+
+// One simdgroup goes as far as it can before the next one starts, and in reverse
+// the last one does: where they need a barrier but have none, one of these finds
+// what the other has yet to write, or has overwritten too early.
+static void run_group(bool reversed) {
+  int count = (group_size + SIMD - 1) / SIMD;
+  for (int left = group_size; left > 0;) {
+    uint64_t before = switches;
+    for (int i = 0; i < count; i++) left -= run_simdgroup(reversed ? count - 1 - i : i, reversed);
     if (switches != before) continue;
     for (int i = 0; i < group_size; i++)
       if (!fibers[i].done)

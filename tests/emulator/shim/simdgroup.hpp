@@ -165,25 +165,26 @@ simdgroup_matrix<T, Rows, Columns> make_filled_simdgroup_matrix(T value) {
   return m;
 }
 
+// From and to memory of the matrix's own type: Metal converts nothing here.
 // Memory is read and written at once, without waiting for the other lanes: what
 // they wrote needs a barrier before, as on the device.
-template <class T, class P>
-void simdgroup_load(simdgroup_matrix<T, 8, 8>& m, const P* from, ulong stride = 8,
+template <class T>
+void simdgroup_load(simdgroup_matrix<T, 8, 8>& m, const T* from, ulong stride = 8,
                     ulong2 origin = ulong2(0, 0), bool transpose = false, MSL_HERE) {
   msl::collective({file, line});
   ulong row = ulong(msl::matrix_row(msl::lane())), column = ulong(msl::matrix_column(msl::lane()));
   for (int i = 0; i < 2; i++, column++)
-    m.elements[i] = transpose ? T(from[(column + origin.y) * stride + row + origin.x])
-                              : T(from[(row + origin.y) * stride + column + origin.x]);
+    m.elements[i] = transpose ? from[(column + origin.y) * stride + row + origin.x]
+                              : from[(row + origin.y) * stride + column + origin.x];
 }
-template <class T, class P>
-void simdgroup_store(const simdgroup_matrix<T, 8, 8>& m, P* to, ulong stride = 8,
+template <class T>
+void simdgroup_store(const simdgroup_matrix<T, 8, 8>& m, T* to, ulong stride = 8,
                      ulong2 origin = ulong2(0, 0), bool transpose = false, MSL_HERE) {
   msl::collective({file, line});
   ulong row = ulong(msl::matrix_row(msl::lane())), column = ulong(msl::matrix_column(msl::lane()));
   for (int i = 0; i < 2; i++, column++)
     (transpose ? to[(column + origin.y) * stride + row + origin.x]
-               : to[(row + origin.y) * stride + column + origin.x]) = P(m.elements[i]);
+               : to[(row + origin.y) * stride + column + origin.x]) = m.elements[i];
 }
 
 // d = a * b + c, summed in float.

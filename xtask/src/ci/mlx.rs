@@ -30,16 +30,10 @@ pub fn clippy() -> Result<String> {
 /// real target, with nothing linked.
 pub fn macos() -> Result<String> {
     install_target()?;
-    let config = mlx::setup(Some(mlx::MAC))?.config;
-    let cargo = || {
-        let mut cargo = crate::cargo();
-        cargo.arg("clippy").arg("--config").arg(&config);
-        cargo.args(["--target", mlx::MAC, "--target-dir", "target/macos"]);
-        cargo
-    };
-    lint(&mut cargo(), &["--workspace", "--all-targets"], &[])?;
+    let cargo = || mlx::cargo_for_mac("clippy");
+    lint(&mut cargo()?, &["--workspace", "--all-targets"], &[])?;
     let policy = policy_lints();
-    lint(&mut cargo(), &["--workspace", "--lib", "--bins"], &policy)?;
+    lint(&mut cargo()?, &["--workspace", "--lib", "--bins"], &policy)?;
     Ok(String::new())
 }
 

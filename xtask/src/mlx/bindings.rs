@@ -9,7 +9,17 @@ use super::sources::MlxSys;
 
 /// Appended where mlx-c's headers hide the 16-bit floats.
 const HALF_BINDINGS: &str = "half_bindings.rs";
-const PACKAGE: &[&str] = &["Cargo.toml", "Cargo.lock", "src/main.rs"];
+/// Stand in for headers that libclang can't read.
+const HEADERS: &str = "arm";
+/// What decides, all under `xtask/mlx`.
+const FILES: &[&str] = &[
+    "bindings/Cargo.toml",
+    "bindings/Cargo.lock",
+    "bindings/src/main.rs",
+    "arm/arm_bf16.h",
+    "arm/arm_fp16.h",
+    HALF_BINDINGS,
+];
 
 /// All that decides what the declarations look like.
 pub fn inputs(mlx_sys: &MlxSys, compiler: &Compiler, requirements: &str) -> Result<String> {
@@ -19,28 +29,26 @@ pub fn inputs(mlx_sys: &MlxSys, compiler: &Compiler, requirements: &str) -> Resu
         mlx_sys.mlx_c.display(),
         compiler.version,
     );
-    for name in PACKAGE {
-        text += &super::shim(&format!("bindings/{name}"))?;
+    for name in FILES {
+        text += &super::shim(name)?;
     }
-    text += &super::shim(HALF_BINDINGS)?;
     Ok(text)
 }
 
 /// Writes `bindings.rs` into `folder`.
 pub fn build(mlx_sys: &MlxSys, compiler: &Compiler, libclang: &Path, folder: &Path) -> Result<()> {
-    let package = super::folder().join("bindings");
     let output = folder.join("bindings.rs");
     let mut generate = crate::cargo();
     generate
         .args(["run", "--quiet", "--locked", "--manifest-path"])
-        .arg(package.join("Cargo.toml"))
+        .arg(super::BINDINGS)
         .arg("--target-dir")
         .arg(super::place().join("bindgen"))
         .arg("--")
         .arg(&mlx_sys.mlx_c)
         .arg(&output)
         // The compiler's own headers, of which libclang's wheel brings none.
-        .arg(format!("-I{}", super::folder().join("arm").display()))
+        .arg(format!("-I{}", super::folder().join(HEADERS).display()))
         .arg(format!("-isystem{}", compiler.headers()?))
         .env("LIBCLANG_PATH", libclang);
     crate::execute(&mut generate, "generating the declarations of mlx-c")?;

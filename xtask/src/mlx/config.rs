@@ -10,48 +10,63 @@ use anyhow::{Context, Result};
 /// The triple for which there is a type check and nothing to link.
 pub const MAC: &str = "aarch64-apple-darwin";
 
+/// The declarations of mlx-c.
+pub struct Declarations<'a> {
+    /// The folder of `bindings.rs`.
+    pub folder: &'a Path,
+    /// All that they were made from.
+    pub inputs: &'a str,
+}
+
+/// What there is to link on this machine.
 pub struct Library<'a> {
     pub triple: &'a str,
     /// The folder of `libmlxc.a`.
     pub mlx_c: &'a Path,
     /// The folder of `libmlx.so`.
     pub mlx: &'a Path,
+    /// All that both were made from.
+    pub inputs: &'a str,
 }
 
-/// The text of the configuration. `generated` holds `bindings.rs`; `inputs` is
-/// all that the files were made from. Their paths stay when their content
-/// changes, and cargo does not look into them: the mark is what makes it rebuild.
-pub fn text(generated: &Path, library: Option<&Library<'_>>, inputs: &str) -> Result<String> {
-    let mut hasher = DefaultHasher::new();
-    inputs.hash(&mut hasher);
-    let mark = hasher.finish();
-    let out_dir = quoted(generated)?;
+/// The text of the configuration. The paths in it stay when the files change, and
+/// cargo does not look into those: each `mark` stands for what its table's files
+/// were made from, and a new one makes cargo build again.
+pub fn text(declarations: &Declarations<'_>, library: Option<&Library<'_>>) -> Result<String> {
+    let out_dir = quoted(declarations.folder)?;
     let mut text = format!(
         "# Written by `cargo xtask mlx-setup`.\n\
          [target.{MAC}.mlx]\n\
          rustc-env = {{ OUT_DIR = {out_dir} }}\n\
-         mark = \"{mark:016x}\"\n"
+         mark = \"{}\"\n",
+        mark(&[declarations.inputs])
     );
-    if let Some(Library { triple, mlx_c, mlx }) = library {
-        let (mlx_c, mlx) = (quoted(mlx_c)?, quoted(mlx)?);
-        // -Xlinker, not -Wl: a path may hold a comma.
+    if let Some(library) = library {
+        let (mlx_c, mlx) = (quoted(library.mlx_c)?, quoted(library.mlx)?);
+        // Found by the environment, not by an rpath: that takes flags of rustc,
+        // for which every dependency would be built a second time.
         text += &format!(
             "\n[target.{triple}]\n\
-             rustflags = [\n    \
-                 \"-Clink-arg=-Xlinker\", \"-Clink-arg=-rpath\",\n    \
-                 \"-Clink-arg=-Xlinker\", {rpath},\n\
-             ]\n\n\
+             runner = [\"env\", {loader_path}]\n\n\
              [target.{triple}.mlx]\n\
              rustc-link-search = [{search_mlx_c}, {search_mlx}]\n\
              rustc-link-lib = [\"static=mlxc\", \"dylib=mlx\", \"dylib=stdc++\"]\n\
              rustc-env = {{ OUT_DIR = {out_dir} }}\n\
-             mark = \"{mark:016x}\"\n",
-            rpath = prefixed("-Clink-arg=", &mlx),
+             mark = \"{mark}\"\n",
+            triple = library.triple,
+            mark = mark(&[declarations.inputs, library.inputs]),
+            loader_path = prefixed("LD_LIBRARY_PATH=", &mlx),
             search_mlx_c = prefixed("native=", &mlx_c),
             search_mlx = prefixed("native=", &mlx),
         );
     }
     Ok(text)
+}
+
+fn mark(inputs: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    inputs.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// A path as a TOML string; JSON's escapes are TOML's too.
@@ -71,28 +86,38 @@ fn prefixed(prefix: &str, quoted: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn paths_are_quoted_and_changed_inputs_change_the_mark() {
+    fn declarations() -> Declarations<'static> {
+        let folder = Path::new("/gen");
+        let inputs = "headers";
+        Declarations { folder, inputs }
+    }
+
+    fn of(inputs: &str) -> String {
         let library = Library {
             triple: "x86_64-unknown-linux-gnu",
             mlx_c: Path::new("/a \"b\"/lib"),
             mlx: Path::new("/a, b/mlx"),
+            inputs,
         };
-        let of = |inputs| text(Path::new("/gen"), Some(&library), inputs).unwrap();
-        let first = of("1");
-        assert!(
-            first.contains(r#"["native=/a \"b\"/lib", "native=/a, b/mlx"]"#),
-            "{first}"
-        );
-        assert!(first.contains(r#""-Clink-arg=/a, b/mlx""#), "{first}");
-        assert_eq!(first, of("1"));
-        assert_ne!(first, of("2"));
+        text(&declarations(), Some(&library)).unwrap()
     }
 
     #[test]
-    fn without_a_library_only_the_type_check_is_set_up() {
-        let text = text(Path::new("/gen"), None, "").unwrap();
-        assert!(text.contains("[target.aarch64-apple-darwin.mlx]"));
-        assert!(!text.contains("rustc-link-lib"));
+    fn paths_are_quoted() {
+        let text = of("");
+        let search = r#"["native=/a \"b\"/lib", "native=/a, b/mlx"]"#;
+        assert!(text.contains(search), "{text}");
+        assert!(text.contains(r#""LD_LIBRARY_PATH=/a, b/mlx""#), "{text}");
+    }
+
+    #[test]
+    fn only_what_a_change_concerns_is_built_again() {
+        assert_eq!(of("1"), of("1"));
+        assert_ne!(of("1"), of("2"));
+        // The library is nothing to a type check.
+        let check = text(&declarations(), None).unwrap();
+        assert!(check.contains("[target.aarch64-apple-darwin.mlx]"));
+        assert!(!check.contains("rustc-link-lib"));
+        assert!(of("1").starts_with(&check));
     }
 }

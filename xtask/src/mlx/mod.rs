@@ -32,21 +32,12 @@ pub const BINDINGS: &str = "xtask/mlx/bindings/Cargo.toml";
 /// Machines for which MLX is prebuilt.
 const TRIPLES: &[&str] = &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// What a setup left behind.
-pub struct Setup {
-    /// For cargo's `--config`.
-    pub config: PathBuf,
-    /// Where the loader finds MLX; none after a setup for type checks only.
-    library: Option<PathBuf>,
-}
-
 pub fn run(args: &SetupArgs) -> Result<()> {
     if on_a_mac()? {
         println!("on Apple Silicon mlx-sys builds MLX itself: there is nothing to set up");
         return Ok(());
     }
-    let setup = setup(args.target.as_deref())?;
-    println!("{}", setup.config.display());
+    println!("{}", setup(args.target.as_deref())?.display());
     Ok(())
 }
 
@@ -66,34 +57,34 @@ pub fn cargo(subcommand: &str) -> Result<Command> {
     if on_a_mac()? {
         return Ok(cargo);
     }
-    let Setup { config, library } = setup(None)?;
     // After the subcommand: clippy is a program of its own and sees only that.
-    cargo.arg("--config").arg(config);
-    cargo.args(["--target-dir", "target/mlx-build"]);
-    // The configuration's rpath is lost where RUSTFLAGS is set.
-    let mut places: Vec<PathBuf> = library.into_iter().collect();
-    if let Some(others) = std::env::var_os(LOADER_PATH) {
-        places.extend(std::env::split_paths(&others));
-    }
-    cargo.env(LOADER_PATH, std::env::join_paths(places)?);
+    cargo.arg("--config").arg(setup(None)?);
     Ok(cargo)
 }
 
-const LOADER_PATH: &str = "LD_LIBRARY_PATH";
+/// cargo with what it takes to build for Apple Silicon as far as type checks go.
+pub fn cargo_for_mac(subcommand: &str) -> Result<Command> {
+    let mut cargo = crate::cargo();
+    cargo.args([subcommand, "--target", MAC, "--target-dir", "target/macos"]);
+    if !on_a_mac()? {
+        cargo.arg("--config").arg(setup(Some(MAC))?);
+    }
+    Ok(cargo)
+}
 
 fn on_a_mac() -> Result<bool> {
     Ok(host()? == MAC)
 }
 
-/// Makes what is missing or was made from something else. A second run does
-/// nothing; two at a time wait for each other.
-pub fn setup(target: Option<&str>) -> Result<Setup> {
+/// Makes what is missing or was made from something else, and gives the file for
+/// cargo's `--config`. A second run does nothing; two at a time wait for each
+/// other.
+fn setup(target: Option<&str>) -> Result<PathBuf> {
     let host = host()?;
     let target = target.unwrap_or(&host);
     ensure!(
         target == host || target == MAC,
-        "MLX can't be set up for {target} on this machine, only for {host} or {}",
-        MAC
+        "MLX can't be set up for {target} on this machine, only for {host} or {MAC}"
     );
     if !TRIPLES.contains(&host.as_str()) {
         bail!(
@@ -144,17 +135,17 @@ pub fn setup(target: Option<&str>) -> Result<Setup> {
         triple: &host,
         mlx_c: &library,
         mlx: &shared,
+        inputs: &library_inputs,
     };
     let linkable = product::is_current(&library, &library_inputs).then_some(&linkable);
-    let text = config::text(
-        &generated,
-        linkable,
-        &format!("{library_inputs}{generated_inputs}"),
-    )?;
+    let declarations = config::Declarations {
+        folder: &generated,
+        inputs: &generated_inputs,
+    };
+    let text = config::text(&declarations, linkable)?;
     let config = place.join("config.toml");
     product::replace(&config, &text)?;
-    let library = linkable.is_some().then_some(shared);
-    Ok(Setup { config, library })
+    Ok(config)
 }
 
 /// The folder of the shims and of what is pinned.
@@ -186,7 +177,7 @@ fn lock(path: &Path) -> Result<File> {
 /// The triple that this machine's rustc builds for.
 fn host() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = std::process::Command::new(rustc)
+    let output = Command::new(rustc)
         .arg("-vV")
         .output()
         .context("rustc can't be started")?;

@@ -6,7 +6,7 @@ use mlx_rs::{Array, Dtype, ops};
 
 use super::wrong_inputs;
 use crate::backend::kernels::Dims;
-use crate::backend::mlx::elementwise::swiglu;
+use crate::backend::mlx::elementwise::Function;
 use crate::backend::mlx::raw;
 use crate::backend::mlx::tensor::int;
 use crate::quant::blocks;
@@ -129,10 +129,8 @@ pub fn gate_up(dims: &Dims, inputs: &[&Array]) -> Result<Vec<Array>> {
         };
         by_class(dims, x, &stack, classes)
     };
-    Ok(vec![swiglu(
-        &part(gate, gate_norms)?,
-        &part(up, up_norms)?,
-    )?])
+    let inputs = [part(gate, gate_norms)?, part(up, up_norms)?];
+    Ok(vec![Function::Swiglu.plain(&inputs)?])
 }
 
 pub fn down(dims: &Dims, inputs: &[&Array]) -> Result<Vec<Array>> {

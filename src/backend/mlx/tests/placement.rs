@@ -68,8 +68,8 @@ fn views_begin_where_they_may() {
     assert_eq!(added(&uploads, &[first], Dtype::Uint32), whole);
     for (dtype, alignment) in [
         (Dtype::Uint8, 4),
-        (Dtype::Float16, 4),
-        (Dtype::Bfloat16, 4),
+        (Dtype::Float16, 16),
+        (Dtype::Bfloat16, 16),
         (Dtype::Uint32, 4),
         (Dtype::Float32, 16),
     ] {
@@ -227,7 +227,8 @@ fn check_file(uploads: &Uploads, path: &Path) -> usize {
         let data = tensor.data();
         let start = data.as_ptr().addr() - base;
         let range = start..start + data.len();
-        let alignment = if dtype == Dtype::Float32 { 16 } else { 4 };
+        let codes = matches!(dtype, Dtype::Uint32 | Dtype::Uint8);
+        let alignment = if codes { 4 } else { 16 };
         if start % alignment != 0 || range.end.div_ceil(4) * 4 > whole {
             want += data.len();
         }
