@@ -43,19 +43,17 @@ pub fn text(declarations: &Declarations<'_>, library: Option<&Library<'_>>) -> R
     );
     if let Some(library) = library {
         let (mlx_c, mlx) = (quoted(library.mlx_c)?, quoted(library.mlx)?);
-        // Found by the environment, not by an rpath: that takes flags of rustc,
-        // for which every dependency would be built a second time.
+        // `library` is metadata, which our build script turns into an rpath. As a
+        // flag of rustc that would have every dependency built a second time.
         text += &format!(
-            "\n[target.{triple}]\n\
-             runner = [\"env\", {loader_path}]\n\n\
-             [target.{triple}.mlx]\n\
+            "\n[target.{triple}.mlx]\n\
              rustc-link-search = [{search_mlx_c}, {search_mlx}]\n\
              rustc-link-lib = [\"static=mlxc\", \"dylib=mlx\", \"dylib=stdc++\"]\n\
              rustc-env = {{ OUT_DIR = {out_dir} }}\n\
+             library = {mlx}\n\
              mark = \"{mark}\"\n",
             triple = library.triple,
             mark = mark(&[declarations.inputs, library.inputs]),
-            loader_path = prefixed("LD_LIBRARY_PATH=", &mlx),
             search_mlx_c = prefixed("native=", &mlx_c),
             search_mlx = prefixed("native=", &mlx),
         );
@@ -107,7 +105,7 @@ mod tests {
         let text = of("");
         let search = r#"["native=/a \"b\"/lib", "native=/a, b/mlx"]"#;
         assert!(text.contains(search), "{text}");
-        assert!(text.contains(r#""LD_LIBRARY_PATH=/a, b/mlx""#), "{text}");
+        assert!(text.contains(r#"library = "/a, b/mlx""#), "{text}");
     }
 
     #[test]
