@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bundle_support::Build;
 use cairn::backend::SampleSpec;
 use cairn::bundle::{Bundle, Family};
-use cairn::model::{LoadOptions, StepRow, load};
+use cairn::model::{BackendKind, LoadOptions, StepRow, load};
 use serde_json::{Value, json};
 
 /// The system's allocator, counting the bytes in use and their peak.
@@ -245,6 +245,7 @@ fn exercise(bundle: &Bundle) {
 /// Computes with what was opened: sizes that opening let pass must fit together.
 fn run(bundle: &Bundle) {
     let options = LoadOptions {
+        backend: BackendKind::Cpu,
         threads: 1,
         chunk: Some(2),
         ..LoadOptions::default()

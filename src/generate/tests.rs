@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::bundle::Bundle;
-use crate::model::{Cache, Engine, EngineInfo, LoadOptions, Step, StepRow, load};
+use crate::model::{BackendKind, Cache, Engine, EngineInfo, LoadOptions, Step, StepRow, load};
 use crate::model::{Error as EngineError, Interrupted, Progress};
 
 struct Demo {
@@ -16,14 +16,19 @@ struct Demo {
     generator: Generator,
 }
 
+/// Everywhere: what is tested is the generator, to the bit.
+fn on_cpu(threads: usize) -> LoadOptions {
+    LoadOptions {
+        backend: BackendKind::Cpu,
+        threads,
+        ..LoadOptions::default()
+    }
+}
+
 fn demo(threads: usize) -> Demo {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
     let bundle = Bundle::open(&dir).unwrap();
-    let options = LoadOptions {
-        threads,
-        ..LoadOptions::default()
-    };
-    let engine = load(&bundle, &options).unwrap();
+    let engine = load(&bundle, &on_cpu(threads)).unwrap();
     let generator = Generator::start(engine, Arc::clone(&bundle.tokenizer)).unwrap();
     Demo { bundle, generator }
 }
@@ -366,7 +371,7 @@ impl Engine for Fragile {
 fn a_panic_fails_the_run_and_the_next_one_starts_afresh() {
     let mut demo = demo(1);
     let engine = Box::new(Fragile {
-        engine: load(&demo.bundle, &LoadOptions::default()).unwrap(),
+        engine: load(&demo.bundle, &on_cpu(1)).unwrap(),
         steps: AtomicUsize::new(0),
     });
     demo.generator = Generator::start(engine, Arc::clone(&demo.bundle.tokenizer)).unwrap();
