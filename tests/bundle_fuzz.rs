@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bundle_support::Build;
 use cairn::backend::SampleSpec;
+use cairn::backend::cpu::CpuOptions;
 use cairn::bundle::{Bundle, Family};
 use cairn::model::{BackendKind, LoadOptions, StepRow, load};
 use serde_json::{Value, json};
@@ -246,7 +247,10 @@ fn exercise(bundle: &Bundle) {
 fn run(bundle: &Bundle) {
     let options = LoadOptions {
         backend: BackendKind::Cpu,
-        threads: 1,
+        cpu: CpuOptions {
+            threads: 1,
+            ..CpuOptions::default()
+        },
         chunk: Some(2),
         ..LoadOptions::default()
     };

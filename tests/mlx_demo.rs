@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
+use cairn::backend::cpu::{CpuOptions, Precision};
 use cairn::backend::{KvDtype, SampleSpec};
 use cairn::bundle::Bundle;
 use cairn::model::{BackendKind, Engine, LoadOptions, Step, StepRow, load};
@@ -85,7 +86,11 @@ fn every_token_is_that_of_the_cpu() {
             let options = LoadOptions {
                 backend,
                 kv,
-                threads: 2,
+                cpu: CpuOptions {
+                    threads: 2,
+                    precision: Precision::F32,
+                    ..CpuOptions::default()
+                },
                 ..LoadOptions::default()
             };
             let engine = load(&bundle, &options).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::backend::cpu::Instructions;
 use crate::model::BackendKind;
 
 /// A terminal coding assistant that runs its own model.
@@ -83,6 +84,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 
+    /// Compute every logit of every token exactly, on the CPU
+    #[arg(long)]
+    pub full_head: bool,
+
     /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
     #[arg(long, value_name = "NAME")]
     pub backend: Option<BackendName>,
@@ -114,6 +119,7 @@ impl RunArgs {
             max_tokens: self.max_tokens.or(outer.max_tokens),
             max_steps: self.max_steps.or(outer.max_steps),
             threads: self.threads.or(outer.threads),
+            full_head: self.full_head || outer.full_head,
             backend: self.backend.or(outer.backend),
             thinking: self.thinking.or(outer.thinking),
             output: self.output.or(outer.output),
@@ -145,6 +151,28 @@ impl BackendName {
             Self::Cpu => BackendKind::Cpu,
             Self::Mlx => BackendKind::Mlx,
         })
+    }
+}
+
+/// Levels of vector instructions, as they are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InstructionsName {
+    Portable,
+    Neon,
+    Avx2,
+    Avx512,
+    Amx,
+}
+
+impl From<InstructionsName> for Instructions {
+    fn from(name: InstructionsName) -> Self {
+        match name {
+            InstructionsName::Portable => Self::Portable,
+            InstructionsName::Neon => Self::Neon,
+            InstructionsName::Avx2 => Self::Avx2,
+            InstructionsName::Avx512 => Self::Avx512,
+            InstructionsName::Amx => Self::Amx,
+        }
     }
 }
 
@@ -218,6 +246,10 @@ pub struct LogitsArgs {
     /// Use the engine's default path instead of f32 activations and the full head
     #[arg(long)]
     pub fast: bool,
+
+    /// Use no more of what the processor has than this
+    #[arg(long, value_name = "LEVEL")]
+    pub instructions: Option<InstructionsName>,
 
     /// File for the tensor `logits` [tokens, vocabulary]
     #[arg(long, value_name = "FILE")]

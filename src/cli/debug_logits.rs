@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::folders;
+use crate::backend::cpu::CpuOptions;
 use crate::backend::{KvDtype, SkipMode};
 use crate::bundle::Bundle;
 use crate::model::{BackendKind, LoadOptions, load};
@@ -20,13 +21,12 @@ pub struct Options {
     pub decode_from: Option<usize>,
     pub kv: KvDtype,
     pub skip: SkipMode,
-    pub threads: usize,
+    pub cpu: CpuOptions,
     pub backend: BackendKind,
     pub out: PathBuf,
 }
 
-/// Writes `logits` (F32 `[tokens, vocab]`) to `options.out`. The CPU engine has
-/// one path so far, with f32 activations and the full head.
+/// Writes `logits` (F32 `[tokens, vocab]`) to `options.out`.
 ///
 /// # Errors
 /// If the bundle can't be used, a token is unknown, or the file can't be written.
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let bundle = Bundle::open(&options.model)?;
     let load_options = LoadOptions {
         backend: options.backend,
-        threads: options.threads,
+        cpu: options.cpu,
         kv: options.kv,
         skip: options.skip,
         chunk: options.chunk,

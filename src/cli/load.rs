@@ -11,6 +11,7 @@ use super::setup::Failure;
 use super::{demo, folders};
 use crate::agent::Reason;
 use crate::agent::present::{Progress, Style};
+use crate::backend::cpu::{CpuOptions, HeadMode};
 use crate::bundle::Bundle;
 use crate::model::{self, Engine, LoadError, LoadOptions};
 
@@ -39,7 +40,14 @@ pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
 fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
         backend: BackendName::chosen(run.backend),
-        threads: run.threads.unwrap_or(0),
+        cpu: CpuOptions {
+            threads: run.threads.unwrap_or(0),
+            head: match run.full_head {
+                true => HeadMode::Full,
+                false => HeadMode::Screened,
+            },
+            ..CpuOptions::default()
+        },
         cache: folders::cache(),
         ..LoadOptions::default()
     };

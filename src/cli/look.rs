@@ -9,6 +9,7 @@ use super::args::{BackendName, Format, InspectArgs, LogitsArgs, ParseArgs, Rende
 use super::debug_chat::{self, RenderOutput};
 use super::{debug_logits, fail, inspect};
 use crate::agent::Exit;
+use crate::backend::cpu::{CpuOptions, Precision};
 use crate::backend::{KvDtype, SkipMode};
 use crate::bundle::{self, Bundle};
 use crate::chat::{Renderer, Start};
@@ -28,8 +29,6 @@ pub fn inspect(args: &InspectArgs) -> Exit {
     }
 }
 
-/// The CPU engine has one path, in f32 and with the full head: `--fast` changes
-/// nothing there.
 pub fn logits(args: &LogitsArgs) -> Exit {
     let options = debug_logits::Options {
         model: args.model.clone(),
@@ -45,7 +44,15 @@ pub fn logits(args: &LogitsArgs) -> Exit {
             Some(Skip::Scaled) => SkipMode::ScaledInput,
             None => SkipMode::default(),
         },
-        threads: args.threads.unwrap_or(0),
+        cpu: CpuOptions {
+            threads: args.threads.unwrap_or(0),
+            precision: match args.fast {
+                true => Precision::Fast,
+                false => Precision::F32,
+            },
+            instructions: args.instructions.map(Into::into),
+            ..CpuOptions::default()
+        },
         backend: BackendName::chosen(args.backend),
         out: args.out.clone(),
     };

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
 use super::*;
+use crate::backend::cpu::CpuOptions;
 use crate::bundle::Bundle;
 use crate::model::{BackendKind, Cache, Engine, EngineInfo, LoadOptions, Step, StepRow, load};
 use crate::model::{Error as EngineError, Interrupted, Progress};
@@ -20,7 +21,10 @@ struct Demo {
 fn on_cpu(threads: usize) -> LoadOptions {
     LoadOptions {
         backend: BackendKind::Cpu,
-        threads,
+        cpu: CpuOptions {
+            threads,
+            ..CpuOptions::default()
+        },
         ..LoadOptions::default()
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Engine;
 use super::run::ZayaEngine;
-use crate::backend::cpu::CpuBackend;
+use crate::backend::cpu::{CpuBackend, CpuOptions};
 #[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
 use crate::backend::mlx::MlxBackend;
 use crate::backend::{Backend, KvDtype, SkipMode};
@@ -30,8 +30,8 @@ impl Default for BackendKind {
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     pub backend: BackendKind,
-    /// 0 takes one thread per available processor.
-    pub threads: usize,
+    /// Threads, and how to compute, on the CPU backend.
+    pub cpu: CpuOptions,
     pub kv: KvDtype,
     pub skip: SkipMode,
     /// Tokens per prefill chunk; `None` for the default.
@@ -81,7 +81,7 @@ fn on_cpu(
     options: &LoadOptions,
     notices: Vec<String>,
 ) -> Result<Box<dyn Engine>, LoadError> {
-    let backend = CpuBackend::new(options.threads).map_err(|e| LoadError::start("cpu", e))?;
+    let backend = CpuBackend::new(&options.cpu).map_err(|e| LoadError::start("cpu", e))?;
     engine(backend, bundle, options, notices)
 }
 
@@ -159,7 +159,14 @@ mod tests {
     #[test]
     fn what_a_backend_has_to_say_is_passed_on() {
         let notices = vec!["one".to_owned(), "two".to_owned()];
-        let started = Ok::<_, String>((CpuBackend::new(1).unwrap(), notices.clone()));
+        let started = Ok::<_, String>((
+            CpuBackend::new(&CpuOptions {
+                threads: 1,
+                ..CpuOptions::default()
+            })
+            .unwrap(),
+            notices.clone(),
+        ));
         let engine = or_on_cpu(started, &demo(), &LoadOptions::default()).unwrap();
         assert_eq!(engine.info().notices, notices);
     }

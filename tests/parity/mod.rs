@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn::backend::cpu::{CpuOptions, Precision};
 use cairn::backend::{KvDtype, SkipMode};
 use cairn::bundle::Bundle;
 use cairn::model::{BackendKind, LoadOptions, load};
@@ -89,7 +90,11 @@ fn agree_on(backend: BackendKind, name: &str, skip: SkipMode) {
         for chunk in [usize::MAX, 1, 3, 7] {
             let options = LoadOptions {
                 backend,
-                threads: 2,
+                cpu: CpuOptions {
+                    threads: 2,
+                    precision: Precision::F32,
+                    ..CpuOptions::default()
+                },
                 kv: KvDtype::F32,
                 skip,
                 chunk: Some(chunk),

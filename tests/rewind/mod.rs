@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use cairn::backend::cpu::CpuOptions;
 use cairn::backend::{KvDtype, SampleSpec, sample_row};
 use cairn::bundle::Bundle;
 use cairn::model::{BackendKind, Cache, Engine, LoadOptions, Step, StepRow, load};
@@ -25,7 +26,10 @@ impl Subject {
         let bundle = Bundle::open(&folder.join(self.bundle)).unwrap();
         let options = LoadOptions {
             backend: self.backend,
-            threads: 2,
+            cpu: CpuOptions {
+                threads: 2,
+                ..CpuOptions::default()
+            },
             kv: self.kv,
             chunk: Some(chunk),
             ..LoadOptions::default()

@@ -2,12 +2,12 @@
 //! scores of a row, then the weighted values. A row's result depends on that
 //! row and the cache alone, so neither chunking nor batching shows in the bits.
 
-use rayon::prelude::*;
-
 use super::CpuBackend;
+use super::context::Context;
 use super::kv::{BLOCK, Kv};
-use super::level::{Level, per_level};
-use super::matmul::dots;
+use super::level::per_level;
+use super::output::Output;
+use super::rows::dots;
 use super::tensor::Tensor;
 use crate::backend::{AttentionShape, KvMode, KvStore, Qkv, Rows};
 
@@ -26,7 +26,7 @@ struct Task<'a> {
 }
 
 pub(super) fn attend(
-    level: Level,
+    cx: &Context,
     Qkv { q, k, v }: &Qkv<CpuBackend>,
     shape: &AttentionShape,
     rows: &Rows,
@@ -57,26 +57,19 @@ pub(super) fn attend(
         }
         first += segment.len;
     }
-    let run = |task: &Task| {
-        let group = shape.query_heads / shape.kv_heads;
-        let mut out = vec![0.0; task.len * group * shape.head_dim];
-        attend_task(level, task, q, shape, &mut out);
-        out
-    };
-    let outputs: Vec<Vec<f32>> = if tasks.len() > 1 && rayon::current_num_threads() > 1 {
-        tasks.par_iter().map(run).collect()
-    } else {
-        tasks.iter().map(run).collect()
-    };
     let group_width = shape.query_heads / shape.kv_heads * shape.head_dim;
     let width = shape.query_heads * shape.head_dim;
     let mut data = vec![0.0; q.rows() * width];
-    for (task, output) in tasks.iter().zip(&outputs) {
-        for (r, heads) in output.chunks_exact(group_width).enumerate() {
-            let at = (task.first + r) * width + task.kv_head * group_width;
-            data[at..at + group_width].copy_from_slice(heads);
+    let output = Output::new(&mut data, width);
+    cx.pool.each(tasks.len(), |i| {
+        let task = &tasks[i];
+        let mut out = vec![0.0; task.len * group_width];
+        attend_task(cx.level, task, q, shape, &mut out);
+        for (r, heads) in out.chunks_exact(group_width).enumerate() {
+            // SAFETY: a task's rows and heads are its own.
+            unsafe { output.write(task.first + r, task.kv_head * group_width, heads) };
         }
-    }
+    });
     Tensor::new(q.rows(), width, data)
 }
 

@@ -2,11 +2,11 @@
 //! with the state they carry from token to token.
 
 use super::CpuBackend;
-use super::decode::Weight;
+use super::context::Context;
 use super::elementwise::concat;
-use super::level::Level;
-use super::matmul::product;
+use super::linear;
 use super::tensor::Tensor;
+use super::weight::Weight;
 use crate::backend::{AttentionShape, CcaWeights, Projected, Qkv, Rows};
 
 /// What one layer of one sequence carries from token to token.
@@ -37,7 +37,7 @@ fn delay(x: &Tensor, rows: &Rows, states: &mut [&mut CcaState]) -> Tensor {
 }
 
 pub(super) fn mix(
-    level: Level,
+    cx: &Context,
     projected: &Projected<CpuBackend>,
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
@@ -45,8 +45,8 @@ pub(super) fn mix(
     states: &mut [&mut CcaState],
 ) -> Qkv<CpuBackend> {
     let (q, k) = (&projected.q, &projected.k);
-    let taps = gather_taps(level, [q, k], w, shape, rows, states);
-    let mixed = grouped(level, &taps, w, shape, q.rows());
+    let taps = gather_taps(cx, [q, k], w, shape, rows, states);
+    let mixed = grouped(cx, &taps, w, shape, q.rows());
     let (q, k) = finish(&mixed, q, k, &w.temp, shape, rows);
     let delayed = delay(&projected.v_delayed, rows, states);
     let v = concat(&projected.v_current, &delayed);
@@ -58,7 +58,7 @@ pub(super) fn mix(
 /// the first convolution only, so at the start of a sequence the second one
 /// sees the first one's bias.
 fn gather_taps(
-    level: Level,
+    cx: &Context,
     [q, k]: [&Tensor; 2],
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
@@ -68,7 +68,7 @@ fn gather_taps(
     let [k0, k1] = shape.conv_kernels;
     let channels = shape.channels();
     let dim = shape.head_dim;
-    let depthwise = decoded(level, &w.depthwise);
+    let depthwise = decoded(cx, &w.depthwise);
     let total = q.rows();
     let mut taps = vec![0.0f32; channels * k1 * total];
     let mut first = 0;
@@ -110,7 +110,7 @@ fn gather_taps(
 
 /// The grouped convolution: one group per head, `[rows, channels]`.
 fn grouped(
-    level: Level,
+    cx: &Context,
     taps: &[f32],
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
@@ -122,7 +122,7 @@ fn grouped(
     let mut mixed = vec![0.0f32; total * channels];
     for head in 0..channels / dim {
         let taps = &taps[head * per_head..(head + 1) * per_head];
-        let out = product(level, &w.grouped, head * dim..(head + 1) * dim, taps, total);
+        let out = linear::part(cx, &w.grouped, head * dim..(head + 1) * dim, taps, total);
         for (row, out) in out.chunks_exact(dim).enumerate() {
             let at = row * channels + head * dim;
             for ((m, o), b) in mixed[at..at + dim]
@@ -220,11 +220,11 @@ impl Rotary {
 }
 
 /// A small matrix as f32.
-fn decoded(level: Level, weight: &Weight) -> Vec<f32> {
-    let (rows, cols) = (weight.matrix.rows, weight.matrix.cols);
+fn decoded(cx: &Context, weight: &Weight) -> Vec<f32> {
+    let (rows, cols) = (weight.matrix().rows, weight.matrix().cols);
     let mut out = vec![0.0; rows * cols];
     for (row, out) in out.chunks_exact_mut(cols).enumerate() {
-        weight.decode(level, row, out);
+        weight.rows.decode(cx.level, row, out);
     }
     out
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::attention::softmax;
-use super::decode::Weight;
-use super::level::Level;
-use super::matmul::linear;
+use super::context::Context;
+use super::linear::linear;
 use super::tensor::Tensor;
+use super::weight::Weight;
 use crate::backend::SkipMode;
 
 /// The chosen class of each row and its probability.
@@ -48,8 +48,8 @@ pub(super) fn choose(logits: &Tensor, biases: &[f32]) -> Routes {
 }
 
 /// Rows are grouped by expert, so that each weight row is decoded once a call.
-pub(super) fn expert_linear(level: Level, stack: &[Weight], x: &Tensor, routes: &Routes) -> Tensor {
-    let out = stack.first().map_or(0, |w| w.matrix.rows);
+pub(super) fn expert_linear(cx: &Context, stack: &[Weight], x: &Tensor, routes: &Routes) -> Tensor {
+    let out = stack.first().map_or(0, |w| w.matrix().rows);
     let mut data = vec![0.0; x.rows() * out];
     let mut by_expert: Vec<Vec<usize>> = vec![Vec::new(); stack.len()];
     for (row, &class) in routes.classes.iter().enumerate() {
@@ -63,14 +63,9 @@ pub(super) fn expert_linear(level: Level, stack: &[Weight], x: &Tensor, routes: 
         .filter(|(_, rows)| !rows.is_empty())
     {
         let y = if rows.len() == x.rows() {
-            linear(level, weight, x, None)
+            linear(cx, weight, x, None)
         } else {
-            linear(
-                level,
-                weight,
-                &super::elementwise::select_rows(x, rows),
-                None,
-            )
+            linear(cx, weight, &super::elementwise::select_rows(x, rows), None)
         };
         for (&row, y) in rows.iter().zip(y.iter_rows()) {
             data[row * out..(row + 1) * out].copy_from_slice(y);

@@ -4,14 +4,21 @@
 
 mod attention;
 mod cca;
-mod decode;
+mod context;
 mod elementwise;
 mod experts;
+mod huge;
 mod kv;
 mod level;
-mod matmul;
+mod linear;
+mod options;
+mod output;
+mod panels;
+mod pool;
+mod rows;
 pub(super) mod selftest;
 mod tensor;
+mod weight;
 
 use super::{
     AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Projected, Qkv, Rows, SkipMode,
@@ -20,34 +27,26 @@ use super::{
 use crate::quant::Matrix;
 
 pub use cca::CcaState;
-pub use decode::Weight;
 pub use experts::Routes;
 pub use kv::Kv;
+pub use options::{CpuOptions, HeadMode, Instructions, Precision};
 pub use selftest::CpuRunner;
 pub use tensor::Tensor;
+pub use weight::Weight;
 
-use level::Level;
+use context::Context;
+use rows::RowWeight;
 
 pub struct CpuBackend {
-    level: Level,
-    pool: rayon::ThreadPool,
+    cx: Context,
 }
 
 impl CpuBackend {
-    /// A backend with its own pool of `threads` threads; 0 takes one per
-    /// available processor.
-    ///
     /// # Errors
     /// If the threads can't be started.
-    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("cairn-cpu-{i}"))
-            .build()?;
-        Ok(Self {
-            level: Level::detect(),
-            pool,
-        })
+    pub fn new(options: &CpuOptions) -> std::io::Result<Self> {
+        let cx = Context::new(options)?;
+        Ok(Self { cx })
     }
 }
 
@@ -66,16 +65,15 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
-    fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pool.install(work)
-    }
-
     fn weight(&self, matrix: &Matrix) -> Weight {
-        Weight::new(matrix)
+        Weight::new(&self.cx, RowWeight::new(matrix))
     }
 
     fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
-        Weight::stack(matrices)
+        RowWeight::stack(matrices)
+            .into_iter()
+            .map(|rows| Weight::new(&self.cx, rows))
+            .collect()
     }
 
     fn vector(&self, values: &[f32]) -> Vec<f32> {
@@ -110,16 +108,16 @@ impl Backend for CpuBackend {
     }
 
     fn embed(&self, weight: &Weight, ids: &Vec<u32>) -> Tensor {
-        let cols = weight.matrix.cols;
+        let cols = weight.matrix().cols;
         let mut data = vec![0.0; ids.len() * cols];
         for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
-            weight.decode(self.level, id as usize, row);
+            weight.rows.decode(self.cx.level, id as usize, row);
         }
         Tensor::new(ids.len(), cols, data)
     }
 
     fn linear(&self, weight: &Weight, x: &Tensor, bias: Option<&Vec<f32>>) -> Tensor {
-        matmul::linear(self.level, weight, x, bias.map(Vec::as_slice))
+        linear::linear(&self.cx, weight, x, bias.map(Vec::as_slice))
     }
 
     fn rms_norm(&self, x: &Tensor, gain: &Vec<f32>, eps: f32) -> Tensor {
@@ -151,7 +149,7 @@ impl Backend for CpuBackend {
         rows: &Rows,
         states: &mut [&mut CcaState],
     ) -> Qkv<Self> {
-        cca::mix(self.level, projected, weights, shape, rows, states)
+        cca::mix(&self.cx, projected, weights, shape, rows, states)
     }
 
     fn attend(
@@ -161,7 +159,7 @@ impl Backend for CpuBackend {
         rows: &Rows,
         caches: &mut [&mut Kv],
     ) -> Tensor {
-        attention::attend(self.level, qkv, shape, rows, caches)
+        attention::attend(&self.cx, qkv, shape, rows, caches)
     }
 
     fn choose(&self, logits: &Tensor, biases: &Vec<f32>) -> Routes {
@@ -169,7 +167,7 @@ impl Backend for CpuBackend {
     }
 
     fn expert_linear(&self, stack: &Vec<Weight>, x: &Tensor, routes: &Routes) -> Tensor {
-        experts::expert_linear(self.level, stack, x, routes)
+        experts::expert_linear(&self.cx, stack, x, routes)
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{CcaState, CpuBackend, Routes, Tensor};
+use super::{CcaState, CpuBackend, CpuOptions, Precision, Routes, Tensor};
 use crate::backend::kernels::{Dims, Element, HostArray, KernelSpec, Runner};
 use crate::backend::{AttentionShape, Backend, CcaWeights, KvMode, Projected, Qkv, Rows, Segment};
 use crate::quant::{Bytes, Format, Matrix, MxtqTables, rotate, rotate_back};
@@ -17,8 +17,14 @@ pub struct CpuRunner(CpuBackend);
 impl CpuRunner {
     /// # Errors
     /// As [`CpuBackend::new`].
-    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        CpuBackend::new(threads).map(Self)
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        // In the references' own precision.
+        let options = CpuOptions {
+            threads,
+            precision: Precision::F32,
+            ..CpuOptions::default()
+        };
+        CpuBackend::new(&options).map(Self)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::cca::random_inputs;
 use super::{CCA_DECODE, CCA_PREFILL, Dims, Element, HostArray, Random, cca_dims};
-use crate::backend::cpu::{CpuBackend, selftest};
+use crate::backend::cpu::{CpuBackend, CpuOptions, Precision, selftest};
 use crate::backend::{AttentionShape, KvMode, Rows, Segment};
 
 fn shapes() -> Vec<AttentionShape> {
@@ -25,7 +25,12 @@ fn shapes() -> Vec<AttentionShape> {
 }
 
 fn on_cpu(shape: &AttentionShape, inputs: &[HostArray], rows: &Rows) -> [Vec<f32>; 5] {
-    let cpu = CpuBackend::new(1).expect("one thread");
+    let cpu = CpuBackend::new(&CpuOptions {
+        threads: 1,
+        precision: Precision::F32,
+        ..CpuOptions::default()
+    })
+    .expect("one thread");
     selftest::cca(&cpu, shape, inputs, rows)
 }
 

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::synthetic::{GOLDEN, tensors};
-use crate::backend::cpu::CpuBackend;
+use crate::backend::cpu::{CpuBackend, CpuOptions};
 use crate::backend::{SampleSpec, TokenStats};
 use crate::model::run::ZayaEngine;
 use crate::model::{Cache, Engine, LoadOptions, Step, StepRow};
@@ -12,7 +12,11 @@ use crate::model::{Cache, Engine, LoadOptions, Step, StepRow};
 const PROMPT: [u32; 5] = [2, 7, 11, 5, 63];
 
 fn engine() -> ZayaEngine<CpuBackend> {
-    let backend = CpuBackend::new(1).unwrap();
+    let backend = CpuBackend::new(&CpuOptions {
+        threads: 1,
+        ..CpuOptions::default()
+    })
+    .unwrap();
     ZayaEngine::new(
         backend,
         &tensors(&GOLDEN),

@@ -8,7 +8,7 @@
 
 use super::super::{Zaya, rows_of};
 use super::synthetic::{GOLDEN, tensors, values};
-use crate::backend::cpu::{CcaState, CpuBackend};
+use crate::backend::cpu::{CcaState, CpuBackend, CpuOptions, Precision};
 use crate::backend::{Backend, KvDtype, KvMode, SkipMode};
 
 const TOKENS: [u32; 8] = [2, 7, 11, 5, 63, 0, 33, 18];
@@ -74,7 +74,12 @@ fn logits_routes_and_states_are_the_published_ones() {
 }
 
 fn check(expected: &Expected) {
-    let backend = CpuBackend::new(2).unwrap();
+    let backend = CpuBackend::new(&CpuOptions {
+        threads: 2,
+        precision: Precision::F32,
+        ..CpuOptions::default()
+    })
+    .unwrap();
     let model = Zaya::new(&backend, &tensors(&GOLDEN), expected.skip);
     let mut state = model.new_state(&backend, KvDtype::F32);
     let rows = rows_of(TOKENS.len(), 0, KvMode::Append);

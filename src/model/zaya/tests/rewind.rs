@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::super::Zaya;
 use super::synthetic::{GOLDEN, Size, tensors};
-use crate::backend::cpu::CpuBackend;
+use crate::backend::cpu::{CpuBackend, CpuOptions};
 use crate::backend::{KvDtype, KvMode, SampleSpec, SkipMode};
 use crate::cache::Truncation;
 use crate::model::run::ZayaEngine;
@@ -28,7 +28,7 @@ const SINGLE_TAPS: Size = Size {
 };
 
 fn engine(size: &Size, options: &LoadOptions) -> ZayaEngine<CpuBackend> {
-    let backend = CpuBackend::new(options.threads).unwrap();
+    let backend = CpuBackend::new(&options.cpu).unwrap();
     ZayaEngine::new(backend, &tensors(size), options, Vec::new()).unwrap()
 }
 
@@ -138,7 +138,7 @@ fn forks_and_snapshots_are_independent_at_every_position() {
 /// The reason for all of this: keys and values alone do not make a state.
 #[test]
 fn cutting_only_keys_and_values_is_wrong() {
-    let backend = CpuBackend::new(1).unwrap();
+    let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
     let model = Zaya::new(&backend, &tensors(&GOLDEN), SkipMode::default());
     let tokens = tokens();
     let mut state = model.new_state(&backend, KvDtype::F32);
@@ -183,7 +183,10 @@ fn chunks_threads_and_batch_mates_do_not_show_in_the_bits() {
     let want = reference.logits(&mut cache, &tokens).unwrap();
     for (threads, chunk) in [(1, 1), (2, 3), (3, 7), (4, 64), (2, 200)] {
         let options = LoadOptions {
-            threads,
+            cpu: CpuOptions {
+                threads,
+                ..CpuOptions::default()
+            },
             chunk: Some(chunk),
             ..exact()
         };

@@ -4,17 +4,17 @@
 
 use std::sync::Arc;
 
-use super::level::{Level, per_level};
+use crate::backend::cpu::level::{Level, per_level};
 use crate::quant::{Format, Matrix, ScaleType, widen_bf16, widen_f16};
 
 /// A matrix ready to be decoded row by row.
-pub struct Weight {
+pub(in crate::backend::cpu) struct RowWeight {
     pub(super) matrix: Matrix,
     tables: Option<Arc<ByteTable>>,
 }
 
 /// The codebook values of all codes in a byte, for every byte.
-pub(super) enum ByteTable {
+enum ByteTable {
     TwoBit(Box<[[f32; 4]; 256]>),
     FourBit(Box<[[f32; 2]; 256]>),
 }
@@ -46,8 +46,12 @@ impl ByteTable {
     }
 }
 
-impl Weight {
-    pub(super) fn new(matrix: &Matrix) -> Self {
+impl RowWeight {
+    pub(in crate::backend::cpu) fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
+    pub(in crate::backend::cpu) fn new(matrix: &Matrix) -> Self {
         Self {
             matrix: matrix.clone(),
             tables: ByteTable::of(matrix).map(Arc::new),
@@ -55,7 +59,7 @@ impl Weight {
     }
 
     /// Equally formatted matrices, sharing their tables.
-    pub(super) fn stack(matrices: &[&Matrix]) -> Vec<Self> {
+    pub(in crate::backend::cpu) fn stack(matrices: &[&Matrix]) -> Vec<Self> {
         let mut tables: Option<Arc<ByteTable>> = None;
         let mut of: Option<&Matrix> = None;
         matrices
@@ -90,7 +94,7 @@ impl Weight {
     }
 
     /// Writes row `row` (of `matrix.cols` values) to `out`.
-    pub(super) fn decode(&self, level: Level, row: usize, out: &mut [f32]) {
+    pub(in crate::backend::cpu) fn decode(&self, level: Level, row: usize, out: &mut [f32]) {
         decode(level, self, row, out);
     }
 
@@ -138,11 +142,11 @@ impl Weight {
 }
 
 per_level! {
-    fn decode = decode_body(weight: &Weight, row: usize, out: &mut [f32])
+    fn decode = decode_body(weight: &RowWeight, row: usize, out: &mut [f32])
 }
 
 #[inline(always)]
-fn decode_body(weight: &Weight, row: usize, out: &mut [f32]) {
+fn decode_body(weight: &RowWeight, row: usize, out: &mut [f32]) {
     weight.decode_row(row, out);
 }
 

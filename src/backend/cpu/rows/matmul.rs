@@ -3,11 +3,11 @@
 //! in one fixed order whatever the batch, the number of threads or the
 //! instruction set, so results are equal bit for bit.
 
-use rayon::prelude::*;
-
-use super::decode::Weight;
-use super::level::{Level, per_level};
-use super::tensor::Tensor;
+use super::decode::RowWeight;
+use crate::backend::cpu::context::Context;
+use crate::backend::cpu::level::{Level, per_level};
+use crate::backend::cpu::output::Output;
+use crate::backend::cpu::tensor::Tensor;
 use crate::quant;
 
 /// Partial sums per dot product; fixed, as it decides the order of additions.
@@ -20,11 +20,16 @@ const TILE: usize = 4;
 const PARALLEL_FROM: usize = 1 << 17;
 
 /// `x W^T` (+ bias), `[x.rows, weight.rows]`.
-pub(super) fn linear(level: Level, weight: &Weight, x: &Tensor, bias: Option<&[f32]>) -> Tensor {
-    let rotated = rotated(weight, x);
+pub(in crate::backend::cpu) fn linear(
+    cx: &Context,
+    weight: &RowWeight,
+    x: &Tensor,
+    bias: Option<&[f32]>,
+) -> Tensor {
+    let rotated = rotated(cx, weight, x);
     let x = rotated.as_ref().unwrap_or(x);
     let (rows, out) = (x.rows(), weight.matrix.rows);
-    let mut data = product(level, weight, 0..out, x.data(), rows);
+    let mut data = product(cx, weight, 0..out, x.data(), rows);
     if let Some(bias) = bias {
         for row in data.chunks_exact_mut(out) {
             for (y, b) in row.iter_mut().zip(bias) {
@@ -36,23 +41,25 @@ pub(super) fn linear(level: Level, weight: &Weight, x: &Tensor, bias: Option<&[f
 }
 
 /// `x` in the weight's basis, if that is not the standard one.
-pub(super) fn rotated(weight: &Weight, x: &Tensor) -> Option<Tensor> {
+fn rotated(cx: &Context, weight: &RowWeight, x: &Tensor) -> Option<Tensor> {
     let signs = weight.signs()?;
     let mut data = x.data().to_vec();
-    let rotate = |row: &mut [f32]| quant::rotate(row, signs);
-    if data.len() >= PARALLEL_FROM {
-        data.par_chunks_exact_mut(x.cols()).for_each(rotate);
-    } else {
-        data.chunks_exact_mut(x.cols()).for_each(rotate);
-    }
+    let rows = Output::new(&mut data, x.cols());
+    let grain = PARALLEL_FROM.div_ceil(x.cols().max(1));
+    cx.pool.run(x.rows(), grain, |part| {
+        for row in part {
+            // SAFETY: each row is one thread's.
+            quant::rotate(unsafe { rows.row(row) }, signs);
+        }
+    });
     Some(Tensor::new(x.rows(), x.cols(), data))
 }
 
 /// Rows `range` of the weight times `rows` rows of `x` (already in the weight's
 /// basis): `[rows, range.len()]`.
-pub(super) fn product(
-    level: Level,
-    weight: &Weight,
+pub(in crate::backend::cpu) fn product(
+    cx: &Context,
+    weight: &RowWeight,
     range: std::ops::Range<usize>,
     x: &[f32],
     rows: usize,
@@ -63,16 +70,13 @@ pub(super) fn product(
     if rows == 0 || out == 0 {
         return transposed;
     }
-    let threads = rayon::current_num_threads();
-    if threads == 1 || out * rows * weight.matrix.cols < PARALLEL_FROM {
-        products(level, weight, range.start, x, rows, &mut transposed);
-    } else {
-        let chunk = out.div_ceil(threads * 4).max(8);
-        transposed
-            .par_chunks_mut(chunk * rows)
-            .enumerate()
-            .for_each(|(i, part)| products(level, weight, range.start + i * chunk, x, rows, part));
-    }
+    let grain = PARALLEL_FROM.div_ceil(rows * weight.matrix.cols).max(8);
+    let output = Output::new(&mut transposed, rows);
+    cx.pool.run(out, grain, |part| {
+        // SAFETY: each weight row is one thread's.
+        let results = part.map(|row| (row, unsafe { output.row(row) }));
+        products(cx.level, weight, range.start, x, results);
+    });
     if rows == 1 {
         return transposed;
     }
@@ -85,12 +89,18 @@ pub(super) fn product(
     data
 }
 
-/// Weight rows from `first` on, as many as `out` (`[weight rows, rows]`) holds.
-fn products(level: Level, weight: &Weight, first: usize, x: &[f32], rows: usize, out: &mut [f32]) {
+/// Weight rows, counted from `first`, each with where its products go.
+fn products<'a>(
+    level: Level,
+    weight: &RowWeight,
+    first: usize,
+    x: &[f32],
+    results: impl Iterator<Item = (usize, &'a mut [f32])>,
+) {
     let mut w = vec![0.0f32; weight.matrix.cols];
-    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-        weight.decode(level, first + i, &mut w);
-        multiply(level, &w, weight.row_scale(first + i), x, out);
+    for (row, out) in results {
+        weight.decode(level, first + row, &mut w);
+        multiply(level, &w, weight.row_scale(first + row), x, out);
     }
 }
 
@@ -117,7 +127,7 @@ fn multiply_body(w: &[f32], scale: f32, x: &[f32], out: &mut [f32]) {
 /// Dot products of `w` with several rows, each added up in the same order:
 /// lane `i % LANES` first, then the lanes pairwise.
 #[inline(always)]
-pub(super) fn dots<const R: usize>(w: &[f32], x: [&[f32]; R]) -> [f32; R] {
+pub(in crate::backend::cpu) fn dots<const R: usize>(w: &[f32], x: [&[f32]; R]) -> [f32; R] {
     let (chunks, tail) = w.as_chunks::<LANES>();
     let x_chunks: [&[[f32; LANES]]; R] =
         std::array::from_fn(|r| &x[r].as_chunks::<LANES>().0[..chunks.len()]);
@@ -157,6 +167,7 @@ fn reduce(mut sums: [f32; LANES]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::options::CpuOptions;
     use crate::quant::{Bytes, Format, Matrix};
 
     fn numbers(len: usize, seed: u64) -> Vec<f32> {
@@ -176,9 +187,17 @@ mod tests {
             data: Bytes::from_vec(data),
             format: Format::F32,
         };
-        let weight = Weight::new(&matrix);
+        let weight = RowWeight::new(&matrix);
         let x = Tensor::new(rows, cols, numbers(rows * cols, 2));
-        let want = linear(Level::Baseline, &weight, &x, None);
+        let at = |level: Level| {
+            let options = CpuOptions {
+                threads: 2,
+                instructions: Some(level.instructions()),
+                ..CpuOptions::default()
+            };
+            Context::new(&options).expect("threads")
+        };
+        let want = linear(&at(Level::Baseline), &weight, &x, None);
         for (r, row) in want.iter_rows().enumerate() {
             for (o, y) in row.iter().enumerate() {
                 let exact: f64 = (0..cols)
@@ -188,14 +207,12 @@ mod tests {
             }
         }
         for level in Level::available() {
-            assert_eq!(
-                linear(level, &weight, &x, None).data(),
-                want.data(),
-                "{level:?}"
-            );
+            let cx = at(level);
+            let all = linear(&cx, &weight, &x, None);
+            assert_eq!(all.data(), want.data(), "{level:?}");
             for r in 0..rows {
                 let single = Tensor::new(1, cols, x.row(r).to_vec());
-                assert_eq!(linear(level, &weight, &single, None).data(), want.row(r));
+                assert_eq!(linear(&cx, &weight, &single, None).data(), want.row(r));
             }
         }
     }

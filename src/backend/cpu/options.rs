@@ -1,0 +1,49 @@
+//! What can be chosen about the CPU backend.
+
+/// How to compute. The default is the fastest that the machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuOptions {
+    /// 0 takes one thread per physical core that the process may use.
+    pub threads: usize,
+    pub precision: Precision,
+    /// The most that may be used of what the processor has; `None` for all.
+    pub instructions: Option<Instructions>,
+    pub head: HeadMode,
+}
+
+/// How products with weights are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// In f32, from what is stored: for comparing with other implementations.
+    F32,
+    /// With integer activations where the weights are codes.
+    #[default]
+    Fast,
+}
+
+/// A level of vector instructions; each includes those before it that its
+/// architecture has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instructions {
+    /// What the compiler's target guarantees.
+    Portable,
+    /// aarch64 with dot products.
+    Neon,
+    Avx2,
+    /// With VNNI and VBMI.
+    Avx512,
+    /// AVX-512 and AMX with int8 tiles.
+    Amx,
+}
+
+/// How the logits of a step are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeadMode {
+    /// Estimate all, compute exactly those that can matter.
+    #[default]
+    Screened,
+    /// Compute all.
+    Full,
+    /// Screen, compute all as well, and count what the screen missed.
+    Audit,
+}

@@ -1,0 +1,356 @@
+//! The threads of the CPU backend. A region is a range of items that whoever
+//! comes claims piece by piece: a thread that the system has taken away is not
+//! waited for unless it holds a piece. Threads spin between regions, so that a
+//! token needs no system call, and park when nothing has come for a while.
+//!
+//! Which thread computes what is left to chance; results must not depend on it.
+
+mod topology;
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::hint::spin_loop;
+use std::io;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+pub use topology::usable_cores;
+
+/// How long a thread without work spins before it parks. Longer than anything
+/// between two regions of a token, shorter than anybody notices.
+const SPIN: Duration = Duration::from_millis(2);
+
+/// Rounds of waiting after which a thread lets others run: the one it waits for
+/// may be waiting for its processor.
+const YIELD_AFTER: u32 = 20_000;
+
+/// Bits of the claim word that hold the items left; the rest number the region.
+const ITEM_BITS: u32 = 24;
+const ITEM_MASK: u64 = (1 << ITEM_BITS) - 1;
+
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Held by the thread whose region is running.
+    owner: Mutex<()>,
+}
+
+/// What a region runs: a closure's address and the function that calls it.
+#[derive(Clone, Copy)]
+struct Job {
+    data: *const (),
+    call: unsafe fn(*const (), Range<usize>),
+}
+
+struct Shared {
+    /// Number of the region, and how many of its items nobody has claimed. Once
+    /// none is left nothing of the region can be claimed, whatever the other
+    /// fields hold by then.
+    claim: AtomicU64,
+    /// Items of the region, and the fewest worth claiming at once.
+    len: AtomicUsize,
+    grain: AtomicUsize,
+    done: AtomicUsize,
+    /// Written by the owner between regions, read by those who hold a claim.
+    job: UnsafeCell<Option<Job>>,
+    /// The first panic of the region.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    parked: AtomicUsize,
+    threads: Mutex<Vec<Thread>>,
+    stop: AtomicBool,
+    count: usize,
+}
+
+// SAFETY: `job` is the only field that is not `Sync` by itself. It is written
+// only while no claim is held (the owner waits for all items before it starts
+// another region) and read only by holders of a claim; publishing the region
+// number with `Release` and claiming with `Acquire` orders the two. The closure
+// behind it is `Sync` and outlives the region.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+impl Pool {
+    /// A pool of `threads` threads, the one that calls included; 0 takes one for
+    /// each physical core that this process may use.
+    ///
+    /// # Errors
+    /// If a thread can't be started.
+    pub fn new(threads: usize) -> io::Result<Self> {
+        let cores = usable_cores();
+        let count = if threads == 0 { cores.len() } else { threads }.max(1);
+        let shared = Arc::new(Shared {
+            claim: AtomicU64::new(0),
+            len: AtomicUsize::new(0),
+            grain: AtomicUsize::new(1),
+            done: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            panic: Mutex::new(None),
+            parked: AtomicUsize::new(0),
+            threads: Mutex::new(Vec::new()),
+            stop: AtomicBool::new(false),
+            count,
+        });
+        let mut pool = Self {
+            shared: Arc::clone(&shared),
+            workers: Vec::new(),
+            owner: Mutex::new(()),
+        };
+        for i in 1..count {
+            let shared = Arc::clone(&shared);
+            // More threads than cores would only fight over the pinned ones.
+            let core = (count <= cores.len()).then(|| cores[i]);
+            let worker = std::thread::Builder::new()
+                .name(format!("cairn-cpu-{i}"))
+                .spawn(move || {
+                    if let Some(core) = core {
+                        topology::pin_to(core);
+                    }
+                    shared.work();
+                })?;
+            lock(&pool.shared.threads).push(worker.thread().clone());
+            pool.workers.push(worker);
+        }
+        Ok(pool)
+    }
+
+    /// Threads that compute, the calling one included.
+    pub fn threads(&self) -> usize {
+        self.shared.count
+    }
+
+    /// Calls `work` with parts of `0..len` that together are all of it, each
+    /// item once, on this thread and the pool's; returns when all are done. Parts
+    /// get smaller towards the end, down to `grain` items. A call from within a
+    /// region, or while another thread's region runs, is run by its caller alone.
+    ///
+    /// # Panics
+    /// With the first panic of `work`, after all parts have ended.
+    pub fn run(&self, len: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+        let grain = grain.max(1);
+        let alone = self.shared.count == 1 || len <= grain || len as u64 > ITEM_MASK;
+        if alone {
+            if len > 0 {
+                work(0..len);
+            }
+            return;
+        }
+        let _owner = match self.owner.try_lock() {
+            Ok(owner) => owner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return work(0..len),
+        };
+        self.shared.run(len, grain, &work);
+    }
+
+    /// [`Pool::run`], one call per item.
+    pub fn each(&self, len: usize, work: impl Fn(usize) + Sync) {
+        self.run(len, 1, |items| items.for_each(&work));
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        for worker in self.workers.drain(..) {
+            // A worker ends by itself; it catches the panics of what it runs.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run<F: Fn(Range<usize>) + Sync>(&self, len: usize, grain: usize, work: &F) {
+        unsafe fn call<F: Fn(Range<usize>)>(data: *const (), items: Range<usize>) {
+            // SAFETY: `data` is the address of the `F` that `Shared::run` borrows
+            // until the region has ended.
+            let work = unsafe { &*data.cast::<F>() };
+            work(items);
+        }
+        // SAFETY: this thread owns the region (`Pool::owner`), and none is
+        // running: nobody holds a claim, so nobody reads the job.
+        unsafe {
+            *self.job.get() = Some(Job {
+                data: std::ptr::from_ref(work).cast(),
+                call: call::<F>,
+            });
+        }
+        self.len.store(len, Ordering::Relaxed);
+        self.grain.store(grain, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+        let region = (self.claim.load(Ordering::Relaxed) >> ITEM_BITS) + 1;
+        // Sequentially consistent against `parked`: either this thread sees that
+        // a worker has parked, or that worker sees the new region.
+        self.claim
+            .store(region << ITEM_BITS | len as u64, Ordering::SeqCst);
+        if self.parked.load(Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+        while self.take_part(region) {}
+        let mut rounds = 0u32;
+        while self.done.load(Ordering::Acquire) < len {
+            rounds += 1;
+            if rounds > YIELD_AFTER {
+                std::thread::yield_now();
+            } else {
+                spin_loop();
+            }
+        }
+        if let Some(panic) = lock(&self.panic).take() {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Claims a part of region `region` and runs it. False if nothing is left.
+    fn take_part(&self, region: u64) -> bool {
+        let mut claim = self.claim.load(Ordering::Acquire);
+        let size = loop {
+            let left = (claim & ITEM_MASK) as usize;
+            if claim >> ITEM_BITS != region || left == 0 {
+                return false;
+            }
+            // Should the region have ended since, the exchange fails.
+            let grain = self.grain.load(Ordering::Relaxed);
+            let size = (left / (2 * self.count)).max(grain).min(left);
+            match self.claim.compare_exchange_weak(
+                claim,
+                claim - size as u64,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break size,
+                Err(now) => claim = now,
+            }
+        };
+        let start = self.len.load(Ordering::Relaxed) - (claim & ITEM_MASK) as usize;
+        let part = start..start + size;
+        // SAFETY: this thread holds a claim on the region that is running, so the
+        // job is that region's and is not written until `done` counts this part.
+        let job = unsafe { *self.job.get() };
+        if let Some(job) = job {
+            // SAFETY: the closure lives until the owner has seen `done` reach the
+            // region's length, which needs this part.
+            let run = || unsafe { (job.call)(job.data, part) };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                lock(&self.panic).get_or_insert(panic);
+            }
+        }
+        self.done.fetch_add(size, Ordering::Release);
+        true
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        let mut since = Instant::now();
+        let mut rounds = 0u32;
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.has_work() {
+                let region = self.claim.load(Ordering::Acquire) >> ITEM_BITS;
+                while self.take_part(region) {}
+                since = Instant::now();
+                rounds = 0;
+                continue;
+            }
+            spin_loop();
+            rounds = rounds.wrapping_add(1);
+            // Reading the clock is cheap, but not as cheap as a glance at a word.
+            if rounds.is_multiple_of(64) && since.elapsed() > SPIN {
+                self.parked.fetch_add(1, Ordering::SeqCst);
+                if !self.has_work() && !self.stop.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                self.parked.fetch_sub(1, Ordering::SeqCst);
+                since = Instant::now();
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.claim.load(Ordering::SeqCst) & ITEM_MASK > 0
+    }
+
+    fn wake(&self) {
+        for thread in lock(&self.threads).iter() {
+            thread.unpark();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_run_once_by_any_number_of_threads() {
+        for threads in [1, 2, 4, 7] {
+            let pool = Pool::new(threads).expect("threads");
+            for len in [0usize, 1, 2, 3, 16, 1000] {
+                let seen: Vec<AtomicUsize> = (0..len).map(|_| AtomicUsize::new(0)).collect();
+                for grain in [1, 5] {
+                    pool.run(len, grain, |items| {
+                        for i in items {
+                            seen[i].fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 2));
+            }
+        }
+    }
+
+    #[test]
+    fn many_short_regions_and_pauses_between_them() {
+        let pool = Pool::new(3).expect("threads");
+        let sum = AtomicUsize::new(0);
+        for round in 0..3000 {
+            pool.each(8, |i| {
+                sum.fetch_add(i, Ordering::Relaxed);
+            });
+            if round % 500 == 0 {
+                std::thread::sleep(SPIN * 2);
+            }
+        }
+        assert_eq!(sum.into_inner(), 3000 * 28);
+    }
+
+    #[test]
+    fn a_panic_comes_out_and_the_pool_goes_on() {
+        let pool = Pool::new(2).expect("threads");
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            pool.each(10, |i| assert!(i != 7, "seven"));
+        }));
+        assert!(caught.is_err());
+        let count = AtomicUsize::new(0);
+        pool.each(10, |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.into_inner(), 10);
+    }
+
+    #[test]
+    fn regions_of_regions_and_of_other_threads_do_not_wait_for_each_other() {
+        let pool = Pool::new(2).expect("threads");
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    pool.each(20, |_| {
+                        pool.each(5, |_| {
+                            count.fetch_add(1, Ordering::Relaxed);
+                        });
+                    });
+                });
+            }
+        });
+        assert_eq!(count.into_inner(), 300);
+    }
+}
