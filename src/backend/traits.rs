@@ -162,6 +162,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
         x: &Self::Tensor,
         bias: Option<&Self::Vector>,
     ) -> Self::Tensor;
+    /// `x W^T` for several matrices of the same input.
+    fn linears<const N: usize>(
+        &self,
+        weights: [&Self::Weight; N],
+        x: &Self::Tensor,
+    ) -> [Self::Tensor; N] {
+        weights.map(|weight| self.linear(weight, x, None))
+    }
     /// `x * rsqrt(mean(x^2) + eps) * gain`.
     fn rms_norm(&self, x: &Self::Tensor, gain: &Self::Vector, eps: f32) -> Self::Tensor;
     /// `x + y * scale`.

@@ -4,9 +4,11 @@
 use super::CpuBackend;
 use super::context::Context;
 use super::elementwise::concat;
-use super::linear;
+use super::output::Output;
+use super::panels::{FloatPanels, PANEL, float_product};
+use super::rows;
 use super::tensor::Tensor;
-use super::weight::Weight;
+use super::weight::Packed;
 use crate::backend::{AttentionShape, CcaWeights, Projected, Qkv, Rows};
 
 /// What one layer of one sequence carries from token to token.
@@ -68,7 +70,7 @@ fn gather_taps(
     let [k0, k1] = shape.conv_kernels;
     let channels = shape.channels();
     let dim = shape.head_dim;
-    let depthwise = decoded(cx, &w.depthwise);
+    let depthwise = w.depthwise.dense();
     let total = q.rows();
     let mut taps = vec![0.0f32; channels * k1 * total];
     let mut first = 0;
@@ -120,20 +122,32 @@ fn grouped(
     let channels = shape.channels();
     let per_head = total * dim * shape.conv_kernels[1];
     let mut mixed = vec![0.0f32; total * channels];
-    for head in 0..channels / dim {
+    let output = Output::new(&mut mixed, channels);
+    let head_in_panels = |head: usize, panels: &FloatPanels| {
         let taps = &taps[head * per_head..(head + 1) * per_head];
-        let out = linear::part(cx, &w.grouped, head * dim..(head + 1) * dim, taps, total);
-        for (row, out) in out.chunks_exact(dim).enumerate() {
-            let at = row * channels + head * dim;
-            for ((m, o), b) in mixed[at..at + dim]
-                .iter_mut()
-                .zip(out)
-                .zip(&w.grouped_bias[head * dim..])
-            {
-                *m = o + b;
+        let range = head * dim / PANEL..(head + 1) * dim / PANEL;
+        float_product(cx, panels, range, taps, &mut |row, panel, y| {
+            // SAFETY: a head's panels are one thread's.
+            unsafe { output.panel(row, panel, y, Some(&w.grouped_bias)) };
+        });
+    };
+    let head_in_rows = |head: usize| {
+        let taps = &taps[head * per_head..(head + 1) * per_head];
+        let range = head * dim..(head + 1) * dim;
+        let mut out = rows::product(cx, &w.grouped.rows, range, taps, total);
+        for (row, out) in out.chunks_exact_mut(dim).enumerate() {
+            for (o, b) in out.iter_mut().zip(&w.grouped_bias[head * dim..]) {
+                *o += b;
             }
+            // SAFETY: a head's columns are one thread's.
+            unsafe { output.write(row, head * dim, out) };
         }
-    }
+    };
+    cx.pool
+        .each(channels / dim, |head| match &w.grouped.packed {
+            Packed::Float(panels) if dim.is_multiple_of(PANEL) => head_in_panels(head, panels),
+            _ => head_in_rows(head),
+        });
     mixed
 }
 
@@ -217,14 +231,4 @@ impl Rotary {
             head[i + half] = b * cos + a * sin;
         }
     }
-}
-
-/// A small matrix as f32.
-fn decoded(cx: &Context, weight: &Weight) -> Vec<f32> {
-    let (rows, cols) = (weight.matrix().rows, weight.matrix().cols);
-    let mut out = vec![0.0; rows * cols];
-    for (row, out) in out.chunks_exact_mut(cols).enumerate() {
-        weight.rows.decode(cx.level, row, out);
-    }
-    out
 }

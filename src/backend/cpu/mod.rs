@@ -21,8 +21,8 @@ mod tensor;
 mod weight;
 
 use super::{
-    AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Projected, Qkv, Rows, SkipMode,
-    TokenStats,
+    AttentionShape, Backend, CcaWeights, ExpertWeights, KvDtype, MergeWeights, Projected, Qkv,
+    Rows, SkipMode, TokenStats,
 };
 use crate::quant::Matrix;
 
@@ -67,6 +67,10 @@ impl Backend for CpuBackend {
 
     fn weight(&self, matrix: &Matrix) -> Weight {
         Weight::new(&self.cx, RowWeight::new(matrix))
+    }
+
+    fn filter(&self, matrix: &Matrix) -> Weight {
+        Weight::filter(&self.cx, RowWeight::new(matrix))
     }
 
     fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
@@ -120,8 +124,12 @@ impl Backend for CpuBackend {
         linear::linear(&self.cx, weight, x, bias.map(Vec::as_slice))
     }
 
+    fn linears<const N: usize>(&self, weights: [&Weight; N], x: &Tensor) -> [Tensor; N] {
+        linear::linears(&self.cx, weights, x)
+    }
+
     fn rms_norm(&self, x: &Tensor, gain: &Vec<f32>, eps: f32) -> Tensor {
-        elementwise::rms_norm(x, gain, eps)
+        elementwise::rms_norm(&self.cx, x, gain, eps)
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
@@ -138,7 +146,7 @@ impl Backend for CpuBackend {
         block: &Tensor,
         weights: &MergeWeights<Self>,
     ) -> Tensor {
-        elementwise::merge(residual, block, weights)
+        elementwise::merge(&self.cx, residual, block, weights)
     }
 
     fn cca_mix(
@@ -168,6 +176,16 @@ impl Backend for CpuBackend {
 
     fn expert_linear(&self, stack: &Vec<Weight>, x: &Tensor, routes: &Routes) -> Tensor {
         experts::expert_linear(&self.cx, stack, x, routes)
+    }
+
+    fn experts(
+        &self,
+        x: &Tensor,
+        routes: &Routes,
+        w: &ExpertWeights<Self>,
+        skip: SkipMode,
+    ) -> Tensor {
+        experts::experts(&self.cx, x, routes, w, skip)
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {

@@ -1,10 +1,15 @@
 //! A stored matrix, made ready for products.
 
+use std::borrow::Cow;
+
 use super::context::Context;
 use super::options::Precision;
 use super::panels::{FloatPanels, IntegerPanels};
 use super::rows::RowWeight;
 use crate::quant::Matrix;
+
+/// Below this many columns a filter is a depthwise one.
+const FEW_COLUMNS: usize = 8;
 
 /// A matrix on the CPU.
 pub struct Weight {
@@ -19,6 +24,8 @@ pub(super) enum Packed {
     No,
     Integer(IntegerPanels),
     Float(FloatPanels),
+    /// As f32, row-major: the taps of a depthwise convolution.
+    Dense(Vec<f32>),
 }
 
 impl Weight {
@@ -30,9 +37,34 @@ impl Weight {
         Self { rows, packed }
     }
 
+    /// The taps of a convolution.
+    pub(super) fn filter(cx: &Context, rows: RowWeight) -> Self {
+        if rows.matrix().cols >= FEW_COLUMNS {
+            return Self::new(cx, rows);
+        }
+        let packed = Packed::Dense(decoded(rows.matrix()));
+        Self { rows, packed }
+    }
+
+    /// `[rows, cols]` in f32.
+    pub(super) fn dense(&self) -> Cow<'_, [f32]> {
+        match &self.packed {
+            Packed::Dense(dense) => dense.into(),
+            _ => decoded(self.matrix()).into(),
+        }
+    }
+
     pub(super) fn matrix(&self) -> &Matrix {
         self.rows.matrix()
     }
+}
+
+fn decoded(matrix: &Matrix) -> Vec<f32> {
+    let mut dense = vec![0.0; matrix.rows * matrix.cols];
+    for (row, out) in dense.chunks_exact_mut(matrix.cols.max(1)).enumerate() {
+        matrix.decode_row(row, out);
+    }
+    dense
 }
 
 impl Packed {
