@@ -69,9 +69,14 @@ fn decoded(matrix: &Matrix) -> Vec<f32> {
 
 impl Packed {
     fn of(cx: &Context, matrix: &Matrix) -> Self {
-        if let Some(panels) = IntegerPanels::pack(cx, matrix) {
-            return Self::Integer(panels);
+        matrix.data.will_read();
+        let packed = match IntegerPanels::pack(cx, matrix) {
+            Some(panels) => Self::Integer(panels),
+            None => FloatPanels::pack(cx, matrix).map_or(Self::No, Self::Float),
+        };
+        if !matches!(packed, Self::No) {
+            matrix.data.release();
         }
-        FloatPanels::pack(cx, matrix).map_or(Self::No, Self::Float)
+        packed
     }
 }
