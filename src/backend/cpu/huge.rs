@@ -4,12 +4,14 @@
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pool::Pool;
+
 /// Alignment of every region: a cache line, and the widest vector.
 const ALIGN: usize = 64;
 /// Size of a huge page where it matters (x86-64, aarch64 with 4 KiB pages).
 const HUGE: usize = 2 << 20;
 /// Smallest mapping that an arena asks the system for.
-const CHUNK: usize = 64 << 20;
+const CHUNK: usize = 32 << 20;
 
 /// An anonymous mapping that asks for huge pages.
 struct Mapping {
@@ -51,6 +53,22 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// Has the system clear all pages now, several at a time: threads that fill
+    /// the same huge page would wait for one of them to do it.
+    fn touch(&self, pool: &Pool) {
+        struct Start(*mut u8);
+        // SAFETY: threads write disjoint bytes.
+        unsafe impl Sync for Start {}
+        let start = Start(self.data);
+        pool.each(self.len / HUGE, |page| {
+            let start = &start;
+            // SAFETY: within the mapping, which nobody else has seen yet.
+            unsafe { start.0.add(page * HUGE).write_volatile(0) };
+        });
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: mapped by `new` with this length; no region is left, as each
@@ -75,8 +93,8 @@ pub struct Region {
 impl Arena {
     /// A region of `len` bytes with what `fill` makes of its zeros; `None` if the
     /// system has no memory.
-    pub fn filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Region> {
-        let (mapping, range) = self.reserve(len)?;
+    pub fn filled(&self, pool: &Pool, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Region> {
+        let (mapping, range) = self.reserve(pool, len)?;
         // SAFETY: `reserve` hands out each range once, and the region that makes
         // it readable does not exist yet.
         let bytes =
@@ -85,7 +103,7 @@ impl Arena {
         Some(Region { mapping, range })
     }
 
-    fn reserve(&self, len: usize) -> Option<(Arc<Mapping>, Range<usize>)> {
+    fn reserve(&self, pool: &Pool, len: usize) -> Option<(Arc<Mapping>, Range<usize>)> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((mapping, used)) = &mut *current
             && mapping.len - *used >= len
@@ -95,6 +113,7 @@ impl Arena {
             return Some((Arc::clone(mapping), range));
         }
         let mapping = Arc::new(Mapping::new(len.max(CHUNK))?);
+        mapping.touch(pool);
         let used = len.next_multiple_of(ALIGN);
         *current = Some((Arc::clone(&mapping), used));
         Some((mapping, 0..len))
