@@ -105,6 +105,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
         format!("{}, f32 activations", self.name())
     }
 
+    /// What decides the bits of its results: the kind of arithmetic and the
+    /// version of the kernels. Caches and replays of one id may be mixed.
+    fn numerics(&self) -> String {
+        format!("{}-f32-1", self.name())
+    }
+
+    /// What the user should know about how the weights were taken in, a line each.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs a step's worth of operations where the backend wants them run
     /// (its own threads, its own stream). Uploads, reading and every operation
     /// are called in here; ids and empty states may be made anywhere.

@@ -14,6 +14,8 @@ pub struct EngineInfo {
     pub experts: usize,
     /// Backend and activation type, e.g. "cpu, f32 activations".
     pub backend: String,
+    /// What decides the bits of its results: caches and replays belong to it.
+    pub numerics: String,
     /// What the user should know about how it was loaded, a line each.
     pub notices: Vec<String>,
 }

@@ -6,7 +6,7 @@ use super::engine::{Cache, Engine, EngineInfo, Error, Interrupted, Progress, Ste
 use super::load::LoadOptions;
 use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
-use crate::backend::{Backend, KvDtype, KvMode, Rows, SampleSpec, Segment};
+use crate::backend::{Backend, KvDtype, KvMode, Rows, SampleSpec, Segment, SkipMode};
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
@@ -45,7 +45,8 @@ impl<B: Backend> ZayaEngine<B> {
                 layers: config.layers,
                 experts: config.experts,
                 backend: backend.describe(),
-                notices,
+                numerics: numerics(&backend, options),
+                notices: notices.into_iter().chain(backend.notices()).collect(),
             },
             model,
             kv: options.kv,
@@ -163,6 +164,19 @@ impl<B: Backend> ZayaEngine<B> {
         put_ahead(sequences, started, before, tokens.zip(next).collect());
         steps
     }
+}
+
+/// The backend's id, and what else an engine computes with.
+fn numerics<B: Backend>(backend: &B, options: &LoadOptions) -> String {
+    let skip = match options.skip {
+        SkipMode::ScaledInput => "scaled",
+        SkipMode::Zero => "zero",
+    };
+    let kv = match options.kv {
+        KvDtype::F16 => "f16",
+        KvDtype::F32 => "f32",
+    };
+    format!("{}/skip-{skip}/kv-{kv}", backend.numerics())
 }
 
 /// What the step after one with this spec will most likely be asked to do;

@@ -37,6 +37,9 @@ pub use weight::Weight;
 use context::Context;
 use rows::RowWeight;
 
+/// Raised when the bits of any result change.
+const NUMERICS: u32 = 1;
+
 pub struct CpuBackend {
     cx: Context,
 }
@@ -63,6 +66,38 @@ impl Backend for CpuBackend {
 
     fn name(&self) -> &'static str {
         "cpu"
+    }
+
+    fn describe(&self) -> String {
+        let activations = match self.cx.precision {
+            Precision::F32 => "f32",
+            Precision::Fast => "15-bit",
+        };
+        let threads = match self.cx.pool.threads() {
+            1 => "1 thread".to_owned(),
+            n => format!("{n} threads"),
+        };
+        let instructions = self.cx.instructions();
+        format!("cpu, {activations} activations, {instructions}, {threads}")
+    }
+
+    /// All instruction sets give the same bits.
+    fn numerics(&self) -> String {
+        match self.cx.precision {
+            Precision::F32 => format!("cpu-f32-{NUMERICS}"),
+            Precision::Fast => format!("cpu-int15-{NUMERICS}"),
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let refused = self.cx.arena.refused() >> 20;
+        if refused == 0 {
+            return Vec::new();
+        }
+        vec![format!(
+            "{refused} MB of weights stay as they are in the file, which is many times slower: \
+             there is no memory to rearrange them"
+        )]
     }
 
     fn weight(&self, matrix: &Matrix) -> Weight {
