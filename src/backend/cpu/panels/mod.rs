@@ -16,6 +16,7 @@
 mod activations;
 mod float;
 mod integer;
+mod lazy;
 mod lut;
 mod pack;
 mod product;
@@ -27,6 +28,7 @@ mod tests;
 pub(super) use activations::Activations;
 pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order};
+pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::Lut;
 pub(super) use product::{Sink, float_product, integer_product};
 
