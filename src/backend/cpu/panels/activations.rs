@@ -108,6 +108,20 @@ impl Activations {
     }
 }
 
+impl Activations {
+    /// Kernels rely on this.
+    ///
+    /// # Panics
+    /// If the buffers are not those of so many tokens.
+    pub fn check(&self) {
+        let size = self.tokens * self.width;
+        let planes = self.high.len() == size && self.low.len() == size;
+        assert!(planes || self.whole.len() == size);
+        assert!(self.sums.len() == self.tokens * (self.width / self.group));
+        assert!(self.scales.len() == self.tokens);
+    }
+}
+
 /// Where threads write the tokens they have.
 struct Shared {
     width: usize,
