@@ -20,10 +20,6 @@ struct Job<'a> {
     scales: ScaleWidth,
     /// Bytes from one group's scales to the next's.
     block: usize,
-    /// The first token that is multiplied.
-    first: usize,
-    /// `[tokens, groups]`, with whole tiles of tokens: sums of activations.
-    sums: *const f32,
     /// Four tiles.
     results: *mut u8,
 }
@@ -37,6 +33,8 @@ struct Pass {
     codes_stride: usize,
     /// The first group's scales.
     pairs: *const u8,
+    /// `[groups, TOKENS]`: sums of activations.
+    sums: *const f32,
 }
 
 features! {
@@ -63,10 +61,9 @@ pub(super) unsafe fn block(
         groups,
         scales,
         block: codes_bytes + scales.block_bytes(),
-        first: tokens.start,
-        sums: floats(&x.sums[tokens.start * groups..tokens.end * groups], groups, &mut scratch.sums),
         results: lines(&mut scratch.results, 4 * TILE),
     };
+    let sums = floats(x, tokens.clone(), groups, &mut scratch.sums);
     let unpacked = lines(&mut scratch.codes, if bits == 8 { 0 } else { w.width * PANEL });
     let passes = parts(tokens.clone(), TOKENS).count();
     for panel in panels.clone() {
@@ -87,7 +84,14 @@ pub(super) unsafe fn block(
                 _ => (unpacked.cast_const(), group * PANEL),
             };
             let pairs = data.wrapping_add(codes_bytes);
-            let pass = Pass { panel, tokens, codes, codes_stride, pairs };
+            let pass = Pass {
+                panel,
+                tokens,
+                codes,
+                codes_stride,
+                pairs,
+                sums: sums.wrapping_add(i * groups * TOKENS),
+            };
             // SAFETY, here and below: group `g`'s codes lie in block `g` of the
             // panel, and its unpacked codes have their place in the scratch memory.
             let fetch = |g: usize| ahead_data.fetch(i * groups + g);
@@ -117,11 +121,20 @@ pub(super) unsafe fn block(
 }
 }
 
-/// The integers as floats, followed by zeros up to a whole number of tiles.
-fn floats(sums: &[i32], groups: usize, out: &mut Vec<f32>) -> *const f32 {
+/// The integers as floats, `[tiles, groups, TOKENS]`; zeros for tokens that a
+/// tile lacks.
+fn floats(x: &Activations, tokens: Range<usize>, groups: usize, out: &mut Vec<f32>) -> *const f32 {
     out.clear();
-    out.extend(sums.iter().map(|&sum| sum as f32));
-    out.resize(sums.len() + TOKENS * groups, 0.0);
+    for tile in parts(tokens, TOKENS) {
+        let first = out.len();
+        out.resize(first + groups * TOKENS, 0.0);
+        for (t, token) in tile.enumerate() {
+            let sums = &x.sums[token * groups..(token + 1) * groups];
+            for (sum, out) in sums.iter().zip(out[first + t..].iter_mut().step_by(TOKENS)) {
+                *out = *sum as f32;
+            }
+        }
+    }
     out.as_ptr()
 }
 
@@ -164,7 +177,7 @@ unsafe fn sized(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare: impl Fn(usize)
 }
 
 features! {
-/// `prepare(g)` is called one group before group `g`'s codes are read.
+/// `prepare(g)` is called two groups before group `g`'s codes are read.
 ///
 /// # Safety
 /// The processor has these features and AMX, which is permitted; the pointers of
@@ -173,62 +186,94 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
     let Job { x, group, groups, scales, .. } = *job;
     let columns = if group.is_multiple_of(64) { 64 } else { 32 };
     let (high, low) = (
-        x.high[p.tokens.start * x.width..p.tokens.end * x.width].as_ptr(),
-        x.low[p.tokens.start * x.width..p.tokens.end * x.width].as_ptr(),
+        x.high[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
+        x.low[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
     );
     let mut totals = [_mm512_setzero_ps(); M];
-    // SAFETY: tiles of the tokens and of columns of group `g`; two tiles of
-    // results, those of even and of odd groups apart.
-    unsafe {
-        let sums = job.sums.add((p.tokens.start - job.first) * groups);
-        configure(p.tokens.len(), columns);
-        if groups > 0 {
-            prepare(0);
-        }
-        for g in 0..groups {
-            if g + 1 < groups {
-                prepare(g + 1);
-            }
-            let results = job.results.add(g % 2 * 2 * TILE);
+    // SAFETY, for all of this: tiles of the tokens and of the columns of group
+    // `g`; two tiles of results, those of even and of odd groups apart. Sums stay
+    // in tiles from one piece of assembly to the next, as the compiler has no use
+    // for tiles of its own.
+    macro_rules! multiply {
+        ($g:expr, $upper:tt, $lower:tt) => {
             asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
+                concat!("tilezero ", $upper),
+                concat!("tilezero ", $lower),
                 "2:",
                 "tileloadd tmm6, [{codes} + {row}]",
                 "tileloadd tmm4, [{high} + {stride}]",
-                "tdpbsud tmm0, tmm4, tmm6",
+                concat!("tdpbsud ", $upper, ", tmm4, tmm6"),
                 "tileloadd tmm5, [{low} + {stride}]",
-                "tdpbsud tmm1, tmm5, tmm6",
+                concat!("tdpbsud ", $lower, ", tmm5, tmm6"),
                 "add {codes}, {codes_step}",
                 "add {high}, {columns}",
                 "add {low}, {columns}",
                 "dec {steps}",
                 "jnz 2b",
-                "tilestored [{results} + {row}], tmm0",
-                "tilestored [{results} + {row} + 1024], tmm1",
-                codes = inout(reg) p.codes.add(g * p.codes_stride) => _,
-                high = inout(reg) high.add(g * group) => _,
-                low = inout(reg) low.add(g * group) => _,
+                codes = inout(reg) p.codes.add($g * p.codes_stride) => _,
+                high = inout(reg) high.add($g * group) => _,
+                low = inout(reg) low.add($g * group) => _,
                 steps = inout(reg) group / columns => _,
                 columns = in(reg) columns,
                 codes_step = in(reg) columns * PANEL,
-                stride = in(reg) x.width,
+                stride = in(reg) x.stride,
                 row = in(reg) ROW,
-                results = in(reg) results,
-                out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
-                options(nostack),
-            );
-            if g > 0 {
-                let [scale, bias] = pairs(p.pairs.add((g - 1) * job.block), scales);
-                let results = job.results.add((g - 1) % 2 * 2 * TILE);
-                apply(&mut totals, results, scale, bias, sums.add(g - 1), groups);
+                out($upper) _, out($lower) _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
+                options(nostack, readonly),
+            )
+        };
+    }
+    macro_rules! store {
+        ($g:expr, $upper:literal, $lower:literal) => {
+            asm!(
+                concat!("tilestored [{results} + {row}], ", $upper),
+                concat!("tilestored [{results} + {row} + 1024], ", $lower),
+                results = in(reg) job.results.add($g % 2 * 2 * TILE),
+                row = in(reg) ROW,
+                options(nostack, preserves_flags),
+            )
+        };
+    }
+    if groups > 0 {
+        unsafe {
+            configure(p.tokens.len(), columns);
+            prepare(0);
+            if groups > 1 {
+                prepare(1);
+            }
+            multiply!(0, "tmm0", "tmm1");
+        }
+    }
+    // Group `g + 1` is multiplied, `g` leaves the tiles, `g - 1` is applied: no
+    // result is waited for.
+    let mut share = |g: usize| unsafe {
+        let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
+        let results = job.results.add(g % 2 * 2 * TILE);
+        apply(&mut totals, results, scale, bias, p.sums.add(g * TOKENS));
+    };
+    for g in 0..groups {
+        if g + 2 < groups {
+            prepare(g + 2);
+        }
+        unsafe {
+            if g % 2 == 0 {
+                if g + 1 < groups {
+                    multiply!((g + 1), "tmm2", "tmm3");
+                }
+                store!(g, "tmm0", "tmm1");
+            } else {
+                if g + 1 < groups {
+                    multiply!((g + 1), "tmm0", "tmm1");
+                }
+                store!(g, "tmm2", "tmm3");
             }
         }
-        if let Some(g) = groups.checked_sub(1) {
-            let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
-            let results = job.results.add(g % 2 * 2 * TILE);
-            apply(&mut totals, results, scale, bias, sums.add(g), groups);
+        if g > 0 {
+            share(g - 1);
         }
+    }
+    if groups > 0 {
+        share(groups - 1);
     }
     let panel = p.panel;
     for (token, total) in p.tokens.clone().zip(totals) {
@@ -245,8 +290,7 @@ features! {
 /// Adds a group's share to the totals.
 ///
 /// # Safety
-/// `results` leads to two tiles, `sums` to the group's sum of the first token,
-/// `groups` numbers from the next token's.
+/// `results` leads to two tiles, `sums` to the group's sums.
 #[inline]
 unsafe fn apply<const M: usize>(
     totals: &mut [__m512; M],
@@ -254,7 +298,6 @@ unsafe fn apply<const M: usize>(
     scale: __m512,
     bias: __m512,
     sums: *const f32,
-    groups: usize,
 ) {
     for (t, total) in totals.iter_mut().enumerate() {
         // SAFETY: the caller's.
@@ -263,7 +306,7 @@ unsafe fn apply<const M: usize>(
             let lower = _mm512_load_si512(results.add(TILE + t * ROW).cast());
             let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper), lower);
             *total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), *total);
-            *total = _mm512_fmadd_ps(bias, _mm512_set1_ps(sums.add(t * groups).read()), *total);
+            *total = _mm512_fmadd_ps(bias, _mm512_set1_ps(sums.add(t).read()), *total);
         }
     }
 }

@@ -67,6 +67,8 @@ pub unsafe fn integer(
 
 thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::default();
+    /// The tokens and columns that the tiles are set up for; none if they are not.
+    static CONFIGURED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 /// A tile's row, aligned to a cache line.
@@ -99,6 +101,7 @@ struct Release;
 
 impl Drop for Release {
     fn drop(&mut self) {
+        CONFIGURED.set((0, 0));
         // SAFETY: made only where AMX is there and permitted.
         unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
     }
@@ -110,6 +113,10 @@ impl Drop for Release {
 /// # Safety
 /// AMX is there and permitted; 1 to 16 tokens, and 32 or 64 columns.
 unsafe fn configure(tokens: usize, columns: usize) {
+    if CONFIGURED.get() == (tokens, columns) {
+        return;
+    }
+    CONFIGURED.set((tokens, columns));
     #[repr(C, align(64))]
     struct Config {
         palette: u8,

@@ -13,6 +13,15 @@ use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL, Sink};
 /// Columns of a tile.
 const COLUMNS: usize = 64;
 
+/// Tiles that are unpacked before the one that is multiplied: what was written
+/// just now is slow to read.
+const EARLY: usize = 2;
+
+/// Unpacked tiles of a plane, used in turn: so few that they stay in the nearest
+/// cache. Unpacking them again for the next tokens costs less than having all of
+/// them farther away.
+const KEPT: usize = 2 * EARLY;
+
 features! {
 /// # Safety
 /// As `amx::integer`.
@@ -66,8 +75,7 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
 ) {
     let steps = w.width / COLUMNS;
     let passes = parts(tokens.clone(), TOKENS).count();
-    let plane = w.width * PANEL;
-    let unpacked = lines(&mut scratch.codes, 2 * plane);
+    let unpacked = lines(&mut scratch.codes, 2 * KEPT * TILE);
     let results = lines(&mut scratch.results, 4 * TILE);
     // Packed vectors of a tile.
     let vectors = COLUMNS / (4 * L::VECTORS);
@@ -76,26 +84,25 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
         let count = (2 / P).min(panels.end - panel);
         let bytes = count * w.panel_bytes();
         let ahead = match panel + 2 * count <= panels.end {
-            true => Ahead::new(w.panel(panel).as_ptr().wrapping_add(bytes), bytes, passes * steps),
+            true => Ahead::new(w.panel(panel + count).as_ptr(), bytes, passes * steps),
             false => Ahead::none(),
         };
+        let data: [*const u8; 2] =
+            std::array::from_fn(|n| w.panel(panel + n.min(count - 1)).as_ptr());
         for (i, tokens) in parts(tokens.clone(), TOKENS).enumerate() {
             // SAFETY, for all of this: `steps` tiles of each panel, and as many in
             // each plane of the scratch memory; four tiles of results.
             let prepare = |step: usize| unsafe {
                 ahead.fetch(i * steps + step);
-                if i > 0 {
-                    return;
-                }
                 for n in 0..count {
-                    let at = w.panel(panel + n).as_ptr().add(step * vectors * 64);
-                    let out = unpacked.add(n * plane + step * TILE);
+                    let at = data[n].add(step * vectors * 64);
+                    let out = unpacked.add(n * KEPT * TILE + step % KEPT * TILE);
                     for i in 0..vectors {
                         let packed = _mm512_loadu_si512(at.add(i * 64).cast());
                         for v in 0..L::VECTORS {
                             let looked = look.look(packed, v);
                             for (p, vector) in looked.iter().enumerate() {
-                                let line = out.add(p * plane + (i * L::VECTORS + v) * ROW);
+                                let line = out.add(p * KEPT * TILE + (i * L::VECTORS + v) * ROW);
                                 _mm512_store_si512(line.cast(), *vector);
                             }
                         }
@@ -104,11 +111,11 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
             };
             unsafe {
                 match count * P {
-                    1 => pass::<1>(x, tokens.clone(), unpacked, plane, results, prepare),
-                    _ => pass::<2>(x, tokens.clone(), unpacked, plane, results, prepare),
+                    1 => pass::<1>(x, tokens.clone(), unpacked, results, prepare),
+                    _ => pass::<2>(x, tokens.clone(), unpacked, results, prepare),
                 }
                 for n in 0..count {
-                    let norms = w.panel(panel + n).as_ptr().add(steps * vectors * 64);
+                    let norms = data[n].add(steps * vectors * 64);
                     let norms = _mm512_loadu_ps(norms.cast());
                     for (t, token) in tokens.clone().enumerate() {
                         let dots = std::array::from_fn(|p| {
@@ -130,9 +137,9 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
 }
 
 features! {
-/// `B` planes of codes, `plane` bytes apart, times a tile of tokens: for each the
+/// `B` planes of codes, [`KEPT`] tiles each, times a tile of tokens: for each the
 /// sums of the upper, then those of the lower plane of activations. `prepare(s)`
-/// is called one step before tile `s` of the codes is read.
+/// is called [`EARLY`] steps before tile `s` of the codes is read.
 ///
 /// # Safety
 /// The processor has these features and AMX, which is permitted; the pointers
@@ -141,26 +148,27 @@ unsafe fn pass<const B: usize>(
     x: &Activations,
     tokens: Range<usize>,
     codes: *const u8,
-    plane: usize,
     results: *mut u8,
     prepare: impl Fn(usize),
 ) {
     let steps = x.width / COLUMNS;
     let (high, low) = (
-        x.high[tokens.start * x.width..tokens.end * x.width].as_ptr(),
-        x.low[tokens.start * x.width..tokens.end * x.width].as_ptr(),
+        x.high[tokens.start * x.stride..tokens.end * x.stride].as_ptr(),
+        x.low[tokens.start * x.stride..tokens.end * x.stride].as_ptr(),
     );
     // SAFETY: the caller's. Sums stay in the tiles from one piece of assembly to
     // the next, as the compiler has no use for tiles of its own.
     unsafe {
         configure(tokens.len(), COLUMNS);
-        // Fresh from `configure`, the tiles are zeros.
-        if steps > 0 {
-            prepare(0);
-        }
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            options(nostack, nomem, preserves_flags),
+        );
+        (0..EARLY.min(steps)).for_each(&prepare);
         for step in 0..steps {
-            if step + 1 < steps {
-                prepare(step + 1);
+            if step + EARLY < steps {
+                prepare(step + EARLY);
             }
             asm!(
                 "tileloadd tmm4, [{high} + {stride}]",
@@ -170,8 +178,8 @@ unsafe fn pass<const B: usize>(
                 "tdpbsud tmm1, tmm5, tmm6",
                 high = in(reg) high.add(step * COLUMNS),
                 low = in(reg) low.add(step * COLUMNS),
-                codes = in(reg) codes.add(step * TILE),
-                stride = in(reg) x.width,
+                codes = in(reg) codes.add(step % KEPT * TILE),
+                stride = in(reg) x.stride,
                 row = in(reg) ROW,
                 out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
                 options(nostack, readonly, preserves_flags),
@@ -181,7 +189,7 @@ unsafe fn pass<const B: usize>(
                     "tileloadd tmm7, [{codes} + {row}]",
                     "tdpbsud tmm2, tmm4, tmm7",
                     "tdpbsud tmm3, tmm5, tmm7",
-                    codes = in(reg) codes.add(plane + step * TILE),
+                    codes = in(reg) codes.add((KEPT + step % KEPT) * TILE),
                     row = in(reg) ROW,
                     out("tmm2") _, out("tmm3") _, out("tmm7") _,
                     options(nostack, readonly, preserves_flags),

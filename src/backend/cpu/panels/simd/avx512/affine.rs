@@ -32,8 +32,8 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
         _ => data,
     };
     let split = planes[0] != data[0];
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.width..].as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.width..].as_ptr());
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
     let sums: [*const i32; T] = std::array::from_fn(|t| x.sums[(token + t) * groups..].as_ptr());
     let mut totals = [[_mm512_setzero_ps(); P]; T];
     for g in 0..groups {

@@ -21,8 +21,8 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
     let Tile { panel, token, ahead } = tile;
     let steps = w.width / (4 * L::VECTORS);
     let data: [*const u8; N] = std::array::from_fn(|n| w.panel(panel + n).as_ptr());
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.width..].as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.width..].as_ptr());
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
     let mut upper = [[[_mm512_setzero_si512(); P]; N]; T];
     let mut lower = [[[_mm512_setzero_si512(); P]; N]; T];
     for step in 0..steps {
@@ -80,31 +80,25 @@ pub unsafe fn finished<const P: usize>(
     lut: &Lut,
 ) -> [f32; PANEL] {
     let offset = _mm512_set1_epi64(128 * i64::from(x.total(token)));
-    let unit = _mm256_set1_ps(lut.unit * x.scales[token]);
-    let half = |at: usize| -> [f32; 8] {
-        let wide = |v: __m512i| match at {
-            0 => _mm512_cvtepi32_epi64(_mm512_castsi512_si256(v)),
-            _ => _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(v)),
-        };
-        let mut dot = _mm512_setzero_si512();
-        for [upper, lower] in dots {
-            let plane = _mm512_add_epi64(_mm512_slli_epi64::<7>(wide(upper)), wide(lower));
+    let mut dot = [_mm512_setzero_si512(); 2];
+    for [upper, lower] in dots {
+        for (dot, [upper, lower]) in dot.iter_mut().zip([
+            [upper, lower].map(|v| _mm512_castsi512_si256(v)),
+            [upper, lower].map(|v| _mm512_extracti64x4_epi64::<1>(v)),
+        ]) {
+            let upper = _mm512_slli_epi64::<7>(_mm512_cvtepi32_epi64(upper));
+            let plane = _mm512_add_epi64(upper, _mm512_cvtepi32_epi64(lower));
             let plane = _mm512_sub_epi64(plane, offset);
-            dot = _mm512_add_epi64(_mm512_slli_epi64::<7>(dot), plane);
+            *dot = _mm512_add_epi64(_mm512_slli_epi64::<7>(*dot), plane);
         }
-        let norms = match at {
-            0 => _mm512_castps512_ps256(norms),
-            _ => _mm512_extractf32x8_ps::<1>(norms),
-        };
-        let y = _mm256_mul_ps(_mm256_mul_ps(_mm512_cvtepi64_ps(dot), norms), unit);
-        let mut out = [0.0; 8];
-        // SAFETY: eight floats.
-        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), y) };
-        out
-    };
-    let mut y = [0.0; PANEL];
-    y[..8].copy_from_slice(&half(0));
-    y[8..].copy_from_slice(&half(8));
-    y
+    }
+    let first = _mm512_castps256_ps512(_mm512_cvtepi64_ps(dot[0]));
+    let y = _mm512_insertf32x8::<1>(first, _mm512_cvtepi64_ps(dot[1]));
+    let unit = _mm512_set1_ps(lut.unit * x.scales[token]);
+    let y = _mm512_mul_ps(_mm512_mul_ps(y, norms), unit);
+    let mut out = [0.0; PANEL];
+    // SAFETY: 16 floats.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), y) };
+    out
 }
 }
