@@ -30,6 +30,8 @@ pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order};
 pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::Lut;
+#[cfg(target_arch = "x86_64")]
+pub(super) use simd::amx::available as amx_available;
 pub(super) use product::{Sink, float_product, integer_product};
 
 /// Rows of a panel.

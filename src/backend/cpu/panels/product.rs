@@ -18,12 +18,21 @@ pub fn integer_product(
     tokens: Range<usize>,
     sink: Sink<'_>,
 ) {
-    debug_assert!(x.width == w.width && x.order == w.order());
-    debug_assert!(panels.end <= w.panels() && tokens.end <= x.tokens);
+    w.check();
+    x.check();
+    assert!(x.width == w.width && x.order == w.order());
+    assert!(x.group == w.group().unwrap_or(w.width).max(1));
+    assert!(panels.end <= w.panels() && tokens.end <= x.tokens);
     match cx.level {
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Context::new` saw the features and the permission; the ranges
+        // and lengths are checked above.
+        Level::Avx512 if cx.amx && simd::amx::suits(w, tokens.len()) => unsafe {
+            simd::amx::integer(w, panels, x, tokens, sink);
+        },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: `Level::detect` saw the features on this processor; the ranges
-        // are checked above, and lengths by the constructors.
+        // and lengths are checked above.
         Level::Avx512 => unsafe { simd::avx512::integer(w, panels, x, tokens, sink) },
         _ => simd::portable::integer(w, panels, x, tokens, sink),
     }
@@ -37,7 +46,7 @@ pub fn float_product(
     x: &[f32],
     sink: Sink<'_>,
 ) {
-    debug_assert!(panels.end <= w.panels() && x.len().is_multiple_of(w.cols.max(1)));
+    assert!(panels.end <= w.panels() && x.len().is_multiple_of(w.cols.max(1)));
     match cx.level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
