@@ -12,7 +12,7 @@ use super::linear::linear;
 use super::output::Output;
 use super::panels::{Activations, Form, IntegerPanels, PANEL, Spread};
 use super::tensor::Tensor;
-use super::weight::{Packed, Weight};
+use super::weight::Weight;
 use crate::backend::{ExpertWeights, SkipMode};
 
 /// The chosen class of each row and its probability.
@@ -152,7 +152,12 @@ impl<'a> Packs<'a> {
         let count = sorted.rows.len();
         let mut hidden = vec![0.0f32; count * self.inner.rows];
         let inputs = Activations::of_rows(cx, x, &sorted.rows, self.inner);
-        self.inner_part(cx, &sorted, &inputs, &Output::new(&mut hidden, self.inner.rows));
+        self.inner_part(
+            cx,
+            &sorted,
+            &inputs,
+            &Output::new(&mut hidden, self.inner.rows),
+        );
         let hidden = Tensor::new(count, self.inner.rows, hidden);
         let inputs = Activations::of(cx, &hidden, self.outer);
         let mut data = skipped(x, routes, self.gate.len(), skip, self.outer.rows);

@@ -78,21 +78,16 @@ fn integers(
     cx.pool.run(all, 1, |items| {
         let mut before = 0;
         for (w, output) in weights.iter().zip(outputs) {
+            let panels = w.shape().panels();
             let first = items.start.max(before) - before;
-            let last = items.end.min(before + w.panels()).max(before) - before;
-            before += w.panels();
+            let last = items.end.min(before + panels).max(before) - before;
+            before += panels;
             if first < last {
-                integer_product(
-                    cx,
-                    w,
-                    first..last,
-                    x,
-                    0..x.tokens,
-                    &mut |token, panel, y| {
-                        // SAFETY: each panel is one thread's, each token visited once.
-                        unsafe { output.panel(token, panel, y, bias) };
-                    },
-                );
+                let sink = &mut |token, panel, y: &[f32; PANEL]| {
+                    // SAFETY: each panel is one thread's, each token visited once.
+                    unsafe { output.panel(token, panel, y, bias) };
+                };
+                w.product(cx, first..last, x, None, 0..x.tokens, sink);
             }
         }
     });

@@ -289,6 +289,15 @@ fn reorder(row: &mut [f32], order: Order) {
 }
 
 impl Level {
+    /// Whether it has kernels for rows as they are stored.
+    pub(super) fn multiplies_rows(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => true,
+            _ => false,
+        }
+    }
+
     /// Whether its kernels read activations as two planes of 8 bits.
     pub(super) fn reads_planes(self) -> bool {
         match self {

@@ -13,7 +13,7 @@ use crate::backend::cpu::context::Context;
 use crate::quant::{Format, Matrix};
 
 /// Tokens in one call from which on panels are worth making at once.
-const MANY_TOKENS: usize = 4;
+const MANY_TOKENS: usize = 8;
 
 /// Uses from which on they are, too.
 const MANY_USES: u32 = 3;
@@ -44,10 +44,7 @@ pub struct Spread {
 impl LazyPanels {
     /// `None` if there is no kernel for the matrix as it is stored.
     pub fn of(cx: &Context, matrix: &Matrix) -> Option<Self> {
-        let Format::Mxtq {
-            bits: 2 | 4, ..
-        } = matrix.format
-        else {
+        let Format::Mxtq { bits: 2 | 4, .. } = matrix.format else {
             return None;
         };
         let shape = IntegerPanels::without_data(cx, matrix)?;

@@ -30,9 +30,9 @@ pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order};
 pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::Lut;
+pub(super) use product::{Sink, float_product, integer_product};
 #[cfg(target_arch = "x86_64")]
 pub(super) use simd::amx::available as amx_available;
-pub(super) use product::{Sink, float_product, integer_product};
 
 /// Rows of a panel.
 pub(super) const PANEL: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Activations, FloatPanels, IntegerPanels, PANEL, simd};
+use super::{Activations, FloatPanels, IntegerPanels, LazyPanels, PANEL, Spread, simd};
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::Level;
 
@@ -35,6 +35,33 @@ pub fn integer_product(
         // and lengths are checked above.
         Level::Avx512 => unsafe { simd::avx512::integer(w, panels, x, tokens, sink) },
         _ => simd::portable::integer(w, panels, x, tokens, sink),
+    }
+}
+
+/// The same with rows as they are stored; `spread` was made of `x`.
+pub fn row_product(
+    cx: &Context,
+    w: &LazyPanels,
+    panels: Range<usize>,
+    (x, spread): (&Activations, &Spread),
+    tokens: Range<usize>,
+    sink: Sink<'_>,
+) {
+    let shape = w.shape();
+    x.check();
+    assert!(x.width == shape.width && x.order == shape.order());
+    assert!(panels.end <= shape.panels() && tokens.end <= x.tokens);
+    assert!(spread.high.len() == x.tokens * x.width && spread.low.len() == x.tokens * x.width);
+    let (codes, norms) = w.stored();
+    assert!(codes.len() == shape.rows * (codes.len() / shape.rows.max(1)));
+    assert!(norms.len() >= 2 * shape.rows);
+    match cx.level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Level::detect` saw the features on this processor; the ranges
+        // and lengths are checked above.
+        Level::Avx512 => unsafe { simd::avx512::rows(w, panels, (x, spread), tokens, sink) },
+        // `LazyPanels::of` makes none for other levels.
+        _ => unreachable!("no kernel for stored rows"),
     }
 }
 

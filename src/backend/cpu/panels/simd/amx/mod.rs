@@ -131,7 +131,9 @@ unsafe fn configure(tokens: usize, columns: usize) {
         palette: 1,
         start_row: 0,
         reserved: [0; 14],
-        row_bytes: [row, row, row, row, k_row, k_row, row, row, 0, 0, 0, 0, 0, 0, 0, 0],
+        row_bytes: [
+            row, row, row, row, k_row, k_row, row, row, 0, 0, 0, 0, 0, 0, 0, 0,
+        ],
         rows: [m, m, m, m, m, m, k / 4, k / 4, 0, 0, 0, 0, 0, 0, 0, 0],
     };
     // SAFETY: the caller's; the configuration is one of palette 1.

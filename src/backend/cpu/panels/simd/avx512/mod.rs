@@ -8,6 +8,7 @@ pub mod codes;
 mod float;
 pub mod lookup;
 mod mxtq;
+mod rows;
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -23,6 +24,7 @@ use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
 
 pub use float::float;
 pub use mxtq::finished;
+pub use rows::rows;
 
 /// Bytes ahead of a load that are fetched while one token is multiplied.
 const AHEAD: usize = 4096;
