@@ -22,15 +22,17 @@ mod product;
 mod simd;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod tests;
 
 pub(super) use activations::Activations;
 pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order};
 pub(super) use lut::Lut;
+pub(super) use product::{Sink, float_product, integer_product};
 #[cfg(target_arch = "x86_64")]
 pub(super) use simd::amx::available as amx_available;
-pub(super) use product::{Sink, float_product, integer_product};
 
 /// Rows of a panel.
 pub(super) const PANEL: usize = 16;

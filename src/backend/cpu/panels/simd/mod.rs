@@ -36,5 +36,8 @@ fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>>
 /// Tokens with so many bytes each that are multiplied with all panels before the
 /// next are.
 fn blocks(tokens: Range<usize>, bytes: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    parts(tokens, (BLOCK_BYTES / bytes.max(1)).max(16).next_multiple_of(16))
+    parts(
+        tokens,
+        (BLOCK_BYTES / bytes.max(1)).max(16).next_multiple_of(16),
+    )
 }

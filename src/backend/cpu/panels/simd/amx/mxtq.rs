@@ -8,7 +8,7 @@ use super::{Ahead, ROW, Scratch, TILE, TOKENS, configure, lines};
 use crate::backend::cpu::panels::simd::avx512::finished;
 use crate::backend::cpu::panels::simd::avx512::lookup::{Byte, Crumb, Lookup, Nibble};
 use crate::backend::cpu::panels::simd::parts;
-use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL, Sink};
+use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, Sink};
 
 /// Columns of a tile.
 const COLUMNS: usize = 64;

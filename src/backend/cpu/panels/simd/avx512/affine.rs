@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::codes::Codes;
-use super::{Tile, broadcast, pairs};
+use super::{Sums, Tile, broadcast, pairs};
 use crate::backend::cpu::panels::integer::ScaleWidth;
 use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
 
@@ -15,6 +15,7 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
     w: &IntegerPanels,
     x: &Activations,
     tile: Tile,
+    sums: &Sums,
     group: usize,
     scales: ScaleWidth,
     codes: C,
@@ -34,7 +35,8 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
     let split = planes[0] != data[0];
     let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
-    let sums: [*const i32; T] = std::array::from_fn(|t| x.sums[(token + t) * groups..].as_ptr());
+    let sums: [*const f32; T] =
+        std::array::from_fn(|t| sums.of[(token + t - sums.first) * groups..].as_ptr());
     let mut totals = [[_mm512_setzero_ps(); P]; T];
     for g in 0..groups {
         let mut upper = [[_mm512_setzero_si512(); P]; T];
@@ -71,7 +73,7 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
                 for t in 0..T {
                     let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper[t][p]), lower[t][p]);
                     let total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), totals[t][p]);
-                    let sum = _mm512_set1_ps(sums[t].add(g).read() as f32);
+                    let sum = _mm512_set1_ps(sums[t].add(g).read());
                     totals[t][p] = _mm512_fmadd_ps(bias, sum, total);
                 }
             }

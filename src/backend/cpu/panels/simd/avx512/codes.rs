@@ -31,7 +31,9 @@ pub struct Nibbles {
 impl Nibbles {
     #[inline(always)]
     pub fn new() -> Self {
-        Self { mask: nibble_mask() }
+        Self {
+            mask: nibble_mask(),
+        }
     }
 }
 
@@ -58,7 +60,9 @@ pub struct Split {
 impl Split {
     #[inline(always)]
     pub fn new() -> Self {
-        Self { mask: nibble_mask() }
+        Self {
+            mask: nibble_mask(),
+        }
     }
 }
 

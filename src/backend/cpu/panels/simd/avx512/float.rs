@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::AHEAD;
 use crate::backend::cpu::panels::float::FloatWidth;
-use crate::backend::cpu::panels::{FloatPanels, PANEL, Sink};
 use crate::backend::cpu::panels::simd::{blocks, parts};
+use crate::backend::cpu::panels::{FloatPanels, PANEL, Sink};
 
 /// Panels of a tile of few tokens, and of many. The fewer the panels, the less
 /// is widened in vain; the more the tokens, the more loads.
