@@ -55,20 +55,25 @@ struct Tile {
     ahead: usize,
 }
 
-/// The activations' sums of some tokens as floats.
-struct Sums {
-    /// `[tokens, groups]`.
-    of: Vec<f32>,
-    /// The first token.
+/// The groups of affine panels, and what some tokens have in common with all
+/// panels.
+struct Groups {
+    group: usize,
+    scales: ScaleWidth,
+    /// `[tokens, groups]`: the activations' sums.
+    sums: Vec<f32>,
+    /// The first of the tokens.
     first: usize,
 }
 
-impl Sums {
-    fn new(x: &Activations, tokens: &Range<usize>) -> Self {
+impl Groups {
+    fn new(x: &Activations, tokens: &Range<usize>, group: usize, scales: ScaleWidth) -> Self {
         let groups = x.width / x.group;
         let sums = &x.sums[tokens.start * groups..tokens.end * groups];
         Self {
-            of: sums.iter().map(|&sum| sum as f32).collect(),
+            group,
+            scales,
+            sums: sums.iter().map(|&sum| sum as f32).collect(),
             first: tokens.start,
         }
     }
@@ -125,12 +130,12 @@ pub unsafe fn integer(
     macro_rules! affine {
         ([$($of:tt)*], $codes:expr, $group:expr, $scales:expr) => {{
             let codes = $codes;
-            let sums = Sums::new(x, &tokens);
+            let groups = Groups::new(x, &tokens, *$group, *$scales);
             // One token needs its panels from memory in order, more than it needs
             // more sums.
             let most = tokens.len().min(2);
             walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
-                sized!(count, tokens, affine, [$($of)*], (w, x, tile, &sums, *$group, *$scales, codes, sink))
+                sized!(count, tokens, affine, [$($of)*], (w, x, tile, &groups, codes, sink))
             })
         }};
     }
