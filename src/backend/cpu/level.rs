@@ -33,11 +33,11 @@ impl Level {
 
     /// Whether tiles of int8 may be multiplied beside this level's vectors.
     pub(super) fn has_amx(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => super::panels::amx_available(),
-            _ => false,
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512 {
+            return super::panels::amx_available();
         }
+        false
     }
 
     /// What this level is to the user.

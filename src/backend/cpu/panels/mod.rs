@@ -23,6 +23,8 @@ mod product;
 mod simd;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod tests;
 
 pub(super) use activations::Activations;

@@ -1,5 +1,6 @@
 //! The kernels, one module per instruction set. All compute the same bits.
 
+#[cfg(target_arch = "x86_64")]
 use std::ops::Range;
 
 /// Defines a function for processors with the AVX-512 features that
@@ -23,10 +24,12 @@ pub mod portable;
 
 /// Bytes of activations that are used with one panel after the other: they stay
 /// in the second-level cache.
+#[cfg(target_arch = "x86_64")]
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// `range` in as few parts of at most `most` as there can be, of nearly the same
 /// size.
+#[cfg(target_arch = "x86_64")]
 fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let count = range.len().div_ceil(most);
     let at = move |i: usize| range.start + i * range.len() / count.max(1);
@@ -35,6 +38,7 @@ fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>>
 
 /// Tokens with so many bytes each that are multiplied with all panels before the
 /// next are.
+#[cfg(target_arch = "x86_64")]
 fn blocks(tokens: Range<usize>, bytes: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     parts(
         tokens,

@@ -17,8 +17,10 @@ use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
 
 pub use permission::available;
 
-/// Fewest tokens for which tiles are faster than vectors.
-const TOKENS_FROM: usize = 4;
+/// Fewest tokens for which tiles are faster than vectors, of codebooks and of
+/// affine codes: these leave the tiles once per group.
+const MXTQ_FROM: usize = 3;
+const AFFINE_FROM: usize = 7;
 
 /// Rows of a tile: tokens, of the first operand.
 const TOKENS: usize = 16;
@@ -31,8 +33,10 @@ const TILE: usize = 16 * ROW;
 
 /// Whether [`integer`] computes such a product, and better than vectors do.
 pub fn suits(w: &IntegerPanels, tokens: usize) -> bool {
-    let whole_tiles = w.group().is_none_or(|group| group.is_multiple_of(32));
-    whole_tiles && tokens >= TOKENS_FROM
+    match w.group() {
+        None => tokens >= MXTQ_FROM,
+        Some(group) => tokens >= AFFINE_FROM && group.is_multiple_of(32),
+    }
 }
 
 features! {

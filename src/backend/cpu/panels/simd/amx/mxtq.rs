@@ -8,7 +8,7 @@ use super::{Ahead, ROW, Scratch, TILE, TOKENS, configure, lines};
 use crate::backend::cpu::panels::simd::avx512::finished;
 use crate::backend::cpu::panels::simd::avx512::lookup::{Byte, Crumb, Lookup, Nibble};
 use crate::backend::cpu::panels::simd::parts;
-use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL, Sink};
+use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, Sink};
 
 /// Columns of a tile.
 const COLUMNS: usize = 64;
@@ -94,8 +94,8 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
             // each plane of the scratch memory; four tiles of results.
             let prepare = |step: usize| unsafe {
                 ahead.fetch(i * steps + step);
-                for n in 0..count {
-                    let at = data[n].add(step * vectors * 64);
+                for (n, data) in data.iter().take(count).enumerate() {
+                    let at = data.add(step * vectors * 64);
                     let out = unpacked.add(n * KEPT * TILE + step % KEPT * TILE);
                     for i in 0..vectors {
                         let packed = _mm512_loadu_si512(at.add(i * 64).cast());
@@ -114,8 +114,8 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
                     1 => pass::<1>(x, tokens.clone(), unpacked, results, prepare),
                     _ => pass::<2>(x, tokens.clone(), unpacked, results, prepare),
                 }
-                for n in 0..count {
-                    let norms = data[n].add(steps * vectors * 64);
+                for (n, data) in data.iter().take(count).enumerate() {
+                    let norms = data.add(steps * vectors * 64);
                     let norms = _mm512_loadu_ps(norms.cast());
                     for (t, token) in tokens.clone().enumerate() {
                         let dots = std::array::from_fn(|p| {

@@ -3,24 +3,24 @@
 use std::arch::x86_64::*;
 
 use super::codes::Codes;
-use super::{Tile, broadcast, pairs};
-use crate::backend::cpu::panels::integer::ScaleWidth;
+use super::{Groups, Tile, broadcast, pairs};
 use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
 
 features! {
 /// # Safety
 /// The processor has these features; `P` panels and `T` tokens from `tile` on lie
 /// within `w` and `x`, which fit each other.
+#[allow(clippy::needless_range_loop, reason = "a loop for each size of a tile")]
 pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: Codes<V>>(
     w: &IntegerPanels,
     x: &Activations,
     tile: Tile,
-    group: usize,
-    scales: ScaleWidth,
+    groups: &Groups,
     codes: C,
     sink: Sink<'_>,
 ) {
     let Tile { panel, token, ahead } = tile;
+    let Groups { group, scales, ref sums, first } = *groups;
     let groups = w.width / group;
     let steps = group / (4 * V);
     let block = steps * 64 + scales.block_bytes();
@@ -34,7 +34,8 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
     let split = planes[0] != data[0];
     let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
-    let sums: [*const i32; T] = std::array::from_fn(|t| x.sums[(token + t) * groups..].as_ptr());
+    let sums: [*const f32; T] =
+        std::array::from_fn(|t| sums[(token + t - first) * groups..].as_ptr());
     let mut totals = [[_mm512_setzero_ps(); P]; T];
     for g in 0..groups {
         let mut upper = [[_mm512_setzero_si512(); P]; T];
@@ -71,16 +72,16 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
                 for t in 0..T {
                     let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper[t][p]), lower[t][p]);
                     let total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), totals[t][p]);
-                    let sum = _mm512_set1_ps(sums[t].add(g).read() as f32);
+                    let sum = _mm512_set1_ps(sums[t].add(g).read());
                     totals[t][p] = _mm512_fmadd_ps(bias, sum, total);
                 }
             }
         }
     }
-    for t in 0..T {
-        for p in 0..P {
+    for (t, totals) in totals.iter().enumerate() {
+        for (p, total) in totals.iter().enumerate() {
             let mut y = [0.0f32; PANEL];
-            let total = _mm512_mul_ps(totals[t][p], _mm512_set1_ps(x.scales[token + t]));
+            let total = _mm512_mul_ps(*total, _mm512_set1_ps(x.scales[token + t]));
             // SAFETY: 16 floats.
             unsafe { _mm512_storeu_ps(y.as_mut_ptr(), total) };
             sink(token + t, panel + p, &y);

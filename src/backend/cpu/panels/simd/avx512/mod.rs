@@ -1,6 +1,6 @@
 //! The kernels for AVX-512 with VNNI and VBMI. Codes are the unsigned operand of
 //! `vpdpbusd`, one plane of activations, four columns broadcast to all 16 rows,
-//! the signed one. Sums of up to two panels and six tokens stay in registers, so
+//! the signed one. Sums of up to two panels and four tokens stay in registers, so
 //! that weights are unpacked once and activations loaded once for many products.
 
 mod affine;
@@ -26,11 +26,11 @@ pub use float::float;
 pub use mxtq::finished;
 pub use rows::rows;
 
-/// Bytes ahead of a load that are fetched while one token is multiplied.
+/// Bytes ahead of a load that are fetched while one panel is multiplied.
 const AHEAD: usize = 4096;
 
-/// Most tokens of a tile.
-const TOKENS: usize = 6;
+/// Most tokens of a tile: with more, sums leave the registers.
+const TOKENS: usize = 4;
 
 /// Calls a kernel that is compiled for the number of panels and tokens of a tile.
 macro_rules! sized {
@@ -39,15 +39,11 @@ macro_rules! sized {
             (2, 1) => $kernel::<2, 1, $($of)*> $args,
             (2, 2) => $kernel::<2, 2, $($of)*> $args,
             (2, 3) => $kernel::<2, 3, $($of)*> $args,
-            (2, 4) => $kernel::<2, 4, $($of)*> $args,
-            (2, 5) => $kernel::<2, 5, $($of)*> $args,
-            (2, _) => $kernel::<2, 6, $($of)*> $args,
+            (2, _) => $kernel::<2, 4, $($of)*> $args,
             (_, 1) => $kernel::<1, 1, $($of)*> $args,
             (_, 2) => $kernel::<1, 2, $($of)*> $args,
             (_, 3) => $kernel::<1, 3, $($of)*> $args,
-            (_, 4) => $kernel::<1, 4, $($of)*> $args,
-            (_, 5) => $kernel::<1, 5, $($of)*> $args,
-            _ => $kernel::<1, 6, $($of)*> $args,
+            _ => $kernel::<1, 4, $($of)*> $args,
         }
     };
 }
@@ -59,6 +55,30 @@ struct Tile {
     token: usize,
     /// How far from what is read now lies what is fetched.
     ahead: usize,
+}
+
+/// The groups of affine panels, and what some tokens have in common with all
+/// panels.
+struct Groups {
+    group: usize,
+    scales: ScaleWidth,
+    /// `[tokens, groups]`: the activations' sums.
+    sums: Vec<f32>,
+    /// The first of the tokens.
+    first: usize,
+}
+
+impl Groups {
+    fn new(x: &Activations, tokens: &Range<usize>, group: usize, scales: ScaleWidth) -> Self {
+        let groups = x.width / x.group;
+        let sums = &x.sums[tokens.start * groups..tokens.end * groups];
+        Self {
+            group,
+            scales,
+            sums: sums.iter().map(|&sum| sum as f32).collect(),
+            first: tokens.start,
+        }
+    }
 }
 
 /// Visits all tiles, with the number of their panels (up to `most`) and tokens:
@@ -73,13 +93,12 @@ fn walk(
 ) {
     let bytes = w.panel_bytes();
     for tokens in blocks(tokens, 2 * w.width) {
-        // One token is a stream through memory; several panels at a time are not
-        // worth losing that.
-        let most = if tokens.len() > 1 { most } else { 1 };
         let mut panel = panels.start;
         while panel < panels.end {
             let count = most.min(panels.end - panel);
-            let ahead = match tokens.len() {
+            // Two panels at a time are two streams, whose next panels are not
+            // what follows in memory.
+            let ahead = match count {
                 1 => AHEAD,
                 _ if panel + 2 * count <= panels.end => count * bytes,
                 _ => 0,
@@ -113,16 +132,19 @@ pub unsafe fn integer(
     macro_rules! affine {
         ([$($of:tt)*], $codes:expr, $group:expr, $scales:expr) => {{
             let codes = $codes;
-            walk(w, panels, tokens, 2, |count, tokens, tile| unsafe {
-                sized!(count, tokens, affine, [$($of)*], (w, x, tile, *$group, *$scales, codes, sink))
+            let groups = Groups::new(x, &tokens, *$group, *$scales);
+            // One token needs its panels from memory in order, more than it needs
+            // more sums.
+            let most = tokens.len().min(2);
+            walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
+                sized!(count, tokens, affine, [$($of)*], (w, x, tile, &groups, codes, sink))
             })
         }};
     }
     macro_rules! mxtq {
         ($planes:literal, $lut:expr, $look:ident) => {{
             let look = $look::new(&$lut.high, $lut.low.as_deref());
-            let most = 2 / $planes;
-            walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
+            walk(w, panels, tokens, 2 / $planes, |count, tokens, tile| unsafe {
                 sized!(count, tokens, mxtq, [$planes, _], (w, x, tile, $lut, &look, sink))
             })
         }};
