@@ -4,6 +4,7 @@ use super::huge::Arena;
 use super::level::Level;
 use super::options::{CpuOptions, Instructions, Precision};
 use super::pool::Pool;
+use super::slab::Slabs;
 
 pub(super) struct Context {
     /// Instructions to use.
@@ -13,6 +14,8 @@ pub(super) struct Context {
     pub precision: Precision,
     pub pool: Pool,
     pub arena: Arena,
+    /// Where keys and values lie.
+    pub slabs: Slabs,
 }
 
 impl Context {
@@ -26,6 +29,7 @@ impl Context {
             precision: options.precision,
             pool: Pool::new(options.threads)?,
             arena: Arena::default(),
+            slabs: Slabs::default(),
         })
     }
 }
