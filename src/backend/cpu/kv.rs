@@ -1,7 +1,8 @@
 //! Keys and values of one layer of one sequence, in blocks that forks share. A
 //! block holds, head after head, the keys of its positions transposed, so that
-//! a vector of scores is found without sums across lanes, and the values in
-//! vectors of 16 dimensions. Attention reads a head of a block from end to end.
+//! a vector of scores is found without sums across lanes, and the values by
+//! strips of as many dimensions as a kernel sums up at once. Attention so reads
+//! a head of a block from end to end.
 
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::backend::{KvDtype, KvStore};
 
 /// Positions per block.
 pub(super) const BLOCK: usize = 64;
+
+/// Most dimensions of a strip of values.
+pub(super) const STRIP: usize = 64;
 
 #[derive(Clone)]
 pub struct Kv {
@@ -75,9 +79,16 @@ fn head_len(dim: usize) -> usize {
     BLOCK * (dim + padded(dim))
 }
 
+/// Dimensions of the strip of values that starts at dimension `d`.
+#[inline(always)]
+pub(super) fn strip(dim: usize, d: usize) -> usize {
+    STRIP.min(padded(dim) - d)
+}
+
 /// Where dimension `d` of a slot's value is, from the start of the values.
-fn value_at(d: usize, slot: usize) -> usize {
-    (d / LANES * BLOCK + slot) * LANES + d % LANES
+fn value_at(dim: usize, d: usize, slot: usize) -> usize {
+    let start = d / STRIP * STRIP;
+    start * BLOCK + slot * strip(dim, start) + d - start
 }
 
 impl Kv {
@@ -127,7 +138,7 @@ impl Kv {
         })
     }
 
-    /// Keys `[dim, BLOCK]` and values `[dim / 16, BLOCK, 16]` of a head of a block.
+    /// Keys `[dim, BLOCK]` and strips of values `[BLOCK, strip]` of a head of a block.
     ///
     /// # Safety
     /// `T` is what the blocks are made of.
@@ -158,7 +169,8 @@ impl Kv {
         heads
             .flat_map(|head| {
                 let (keys, values) = head.split_at(BLOCK * self.dim);
-                (0..self.dim).map(move |d| (keys[d * BLOCK + slot], values[value_at(d, slot)]))
+                (0..self.dim)
+                    .map(move |d| (keys[d * BLOCK + slot], values[value_at(self.dim, d, slot)]))
             })
             .unzip()
     }
@@ -208,7 +220,7 @@ impl Append<'_> {
             for row in 0..self.len {
                 let value = &v(self.first + row)[head * dim..(head + 1) * dim];
                 for (i, part) in value.chunks(LANES).enumerate() {
-                    let at = value_at(i * LANES, self.slot + row);
+                    let at = value_at(dim, i * LANES, self.slot + row);
                     T::narrow(part, &mut values[at..at + part.len()]);
                 }
             }

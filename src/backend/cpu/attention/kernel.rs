@@ -3,8 +3,13 @@
 //! weighted sum of values. Every result is one chain of fused multiply-adds
 //! in the order of its dimensions or positions, whatever the sizes here are.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over registers unroll as they are written"
+)]
+
 use crate::backend::cpu::kv::BLOCK;
-use crate::backend::cpu::lanes::{Element, LANES, Lanes, prefetch};
+use crate::backend::cpu::lanes::{Element, LANES, Lanes, prefetch, prefetch_far};
 use crate::backend::cpu::math::exp2_to_one;
 
 /// Vectors of a block's scores.
@@ -13,55 +18,82 @@ const VECTORS: usize = BLOCK / LANES;
 /// The maximum of no score. Finite, so that its difference to itself is 0.
 pub(super) const NONE: f32 = f32::MIN;
 
+/// Bytes between what is read and what is asked for: from memory, and from the
+/// second-level cache.
+const FAR: usize = 8192;
+const NEAR: usize = 768;
+
 /// Memory that will be read soon.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    pub at: *const u8,
-    /// Bytes asked for with each step of a kernel; 0 for none.
-    pub step: usize,
+    at: *const u8,
+    /// Bytes from one step of a kernel to the next.
+    step: usize,
+    /// Step from which it is what is at `then`.
+    turn: usize,
+    then: *const u8,
 }
 
 impl Ahead {
-    pub const NOTHING: Self = Self {
-        at: std::ptr::null(),
-        step: 0,
-    };
-
+    /// For a kernel that reads `step` bytes a step from `from` on, `left` bytes
+    /// before memory goes on at `then`.
     #[inline(always)]
-    fn ask(self, step: usize) {
-        for offset in (0..self.step).step_by(64) {
-            prefetch(self.at.wrapping_add(step * self.step + offset));
+    pub fn new(from: *const u8, step: usize, left: usize, then: *const u8) -> Self {
+        let turn = left.saturating_sub(FAR) / step;
+        Self {
+            at: from.wrapping_add(FAR),
+            step,
+            turn,
+            then: then
+                .wrapping_add(FAR.saturating_sub(left))
+                .wrapping_sub(turn * step),
+        }
+    }
+
+    /// Asks for as much as a step reads of a block of `E`.
+    #[inline(always)]
+    fn ask<E>(self, step: usize) {
+        let offset = step * self.step;
+        let near = self.at.wrapping_sub(FAR - NEAR).wrapping_add(offset);
+        let far = match step < self.turn {
+            true => self.at,
+            false => self.then,
+        };
+        for line in 0..BLOCK * size_of::<E>() / 64 {
+            prefetch_far(far.wrapping_add(offset + line * 64));
+            prefetch(near.wrapping_add(line * 64));
         }
     }
 }
 
-/// Scores of `Q` queries (`stride` apart) against `W` vectors of positions:
-/// `scores[i][w] = sum over d of q[i][d] * keys[d][w]`.
+/// Scores of `Q` queries against `W` vectors of positions:
+/// `scores[i][w] = sum over d of q[d][i] * keys[d][w]`.
 ///
 /// # Safety
-/// `q` is `[Q, stride]` with `dim` numbers each, `keys` `[dim, BLOCK]` from the
-/// first position wanted, `scores` `[Q, BLOCK]` likewise. The processor has the
+/// `q` is `[dim, Q]`, `keys` `[dim, BLOCK]` from the first position wanted,
+/// `scores` `[Q, BLOCK]` likewise. The processor has the
 /// instructions of `L`.
 #[inline(always)]
 pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>(
     q: *const f32,
-    stride: usize,
     keys: *const E,
     dim: usize,
     scores: *mut f32,
-    ahead: Ahead,
+    ahead: Option<Ahead>,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::splat(0.0); W]; Q];
         for d in 0..dim {
-            ahead.ask(d);
+            if let Some(ahead) = ahead {
+                ahead.ask::<E>(d);
+            }
             let mut key = [L::splat(0.0); W];
             for w in 0..W {
                 key[w] = E::lanes(keys.add(d * BLOCK + w * LANES));
             }
             for i in 0..Q {
-                let x = L::splat(*q.add(i * stride + d));
+                let x = L::splat(*q.add(d * Q + i));
                 for w in 0..W {
                     sums[i][w] = key[w].mul_add(x, sums[i][w]);
                 }
@@ -129,22 +161,29 @@ pub(super) unsafe fn soften<L: Lanes, const Q: usize>(
     }
 }
 
+/// Rows in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Table<P> {
+    pub at: P,
+    /// Numbers from one row to the next.
+    pub stride: usize,
+}
+
 /// Adds the weighted values of the first `count` positions, `W` vectors of
 /// dimensions: `out[i][w] = out[i][w] * factors[i] + sum over j of
-/// weights[i][j] * values[w][j]`.
+/// weights[i][j] * values[j][w]`.
 ///
 /// # Safety
-/// `weights` is `[Q, BLOCK]`, `values` `[W, BLOCK, LANES]`, `out` `[Q, stride]`
-/// with `W * LANES` numbers each. The processor has the instructions of `L`.
+/// `weights` is `[Q, BLOCK]`, `values` has `BLOCK` rows, `out` has `Q`, with
+/// `W * LANES` numbers to read in each. The processor has the instructions of `L`.
 #[inline(always)]
 pub(super) unsafe fn weigh<L: Lanes, E: Element, const Q: usize, const W: usize>(
     weights: *const f32,
-    values: *const E,
+    values: Table<*const E>,
     count: usize,
     factors: &[f32; LANES],
-    out: *mut f32,
-    stride: usize,
-    ahead: Ahead,
+    out: Table<*mut f32>,
+    ahead: Option<Ahead>,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -152,14 +191,16 @@ pub(super) unsafe fn weigh<L: Lanes, E: Element, const Q: usize, const W: usize>
         for i in 0..Q {
             let factor = L::splat(factors[i]);
             for w in 0..W {
-                sums[i][w] = L::load(out.add(i * stride + w * LANES)).mul(factor);
+                sums[i][w] = L::load(out.at.add(i * out.stride + w * LANES)).mul(factor);
             }
         }
         for j in 0..count {
-            ahead.ask(j);
+            if let Some(ahead) = ahead {
+                ahead.ask::<E>(j);
+            }
             let mut value = [L::splat(0.0); W];
             for w in 0..W {
-                value[w] = E::lanes(values.add((w * BLOCK + j) * LANES));
+                value[w] = E::lanes(values.at.add(j * values.stride + w * LANES));
             }
             for i in 0..Q {
                 let x = L::splat(*weights.add(i * BLOCK + j));
@@ -170,7 +211,7 @@ pub(super) unsafe fn weigh<L: Lanes, E: Element, const Q: usize, const W: usize>
         }
         for i in 0..Q {
             for w in 0..W {
-                sums[i][w].store(out.add(i * stride + w * LANES));
+                sums[i][w].store(out.at.add(i * out.stride + w * LANES));
             }
         }
     }

@@ -27,6 +27,9 @@ const PARALLEL_FROM: usize = 1 << 14;
 /// for none to wait long for the last.
 const WHOLE_FROM: usize = 4;
 
+/// Numbers that the spans of a round may leave; in tests, few enough for several rounds.
+const ROUND: usize = if cfg!(test) { 1 << 12 } else { 1 << 22 };
+
 pub(super) fn attend(
     cx: &Context,
     Qkv { q, k, v }: &Qkv<CpuBackend>,
@@ -114,32 +117,57 @@ fn attend_whole(cx: &Context, tiles: &[Tile<'_>], output: &Output<'_>) {
     });
 }
 
-/// Each span of each tile by one thread, and then the tiles.
+/// Each span of each tile by one thread, and then the tiles; in rounds of so many
+/// spans that what they leave takes little memory.
 fn attend_spans(cx: &Context, tiles: &[Tile<'_>], output: &Output<'_>) {
-    let spans: Vec<(&Tile<'_>, usize)> = tiles
-        .iter()
-        .flat_map(|tile| (0..tile.spans()).map(move |span| (tile, span)))
-        .collect();
-    let len = tiles.iter().map(Tile::part_len).max().unwrap_or(0);
-    let mut parts = vec![0.0; spans.len() * len];
-    let parts_of_threads = Output::new(&mut parts, len);
-    cx.pool.each(spans.len(), |i| {
-        let (tile, span) = spans[i];
-        // SAFETY: each part is one item's.
-        let part = unsafe { parts_of_threads.row(i) };
-        levels::attend(cx.level, tile, span..span + 1, &mut part[..tile.part_len()]);
-    });
-    let mut rest = parts.as_mut_slice();
-    for tile in tiles {
-        let (parts, others) = rest.split_at_mut(tile.spans() * len);
-        rest = others;
-        let (total, parts) = parts.split_at_mut(len);
-        let total = &mut total[..tile.part_len()];
-        for part in parts.chunks_exact_mut(len) {
-            levels::merge(cx.level, tile, total, &mut part[..tile.part_len()]);
-        }
-        finish(cx, tile, total, output);
+    let Some(len) = tiles.iter().map(Tile::part_len).max() else {
+        return;
+    };
+    let spans = tiles.iter().map(Tile::spans).max().unwrap_or(0);
+    let per_thread = (WHOLE_FROM * cx.pool.threads()).div_ceil(tiles.len());
+    let round = (ROUND / (tiles.len() * len)).max(per_thread).min(spans);
+    let mut totals = vec![0.0; tiles.len() * len];
+    let mut parts = vec![0.0; tiles.len() * round * len];
+    let totals = Output::new(&mut totals, len);
+    let parts = Output::new(&mut parts, len);
+    let grain = PARALLEL_FROM.div_ceil(round * len);
+    for first in (0..spans).step_by(round) {
+        let in_round = |tile: &Tile<'_>| first..tile.spans().min(first + round).max(first);
+        let items: Vec<(usize, usize)> = tiles
+            .iter()
+            .enumerate()
+            .flat_map(|(t, tile)| in_round(tile).map(move |span| (t, span)))
+            .collect();
+        cx.pool.each(items.len(), |i| {
+            let (t, span) = items[i];
+            // SAFETY: each item has a part of its own.
+            let part = unsafe { parts.row(t * round + span - first) };
+            let part = &mut part[..tiles[t].part_len()];
+            levels::attend(cx.level, &tiles[t], span..span + 1, part);
+        });
+        cx.pool.run(tiles.len(), grain, |some| {
+            for t in some {
+                // SAFETY: each tile's total and parts are one item's.
+                let total = &mut unsafe { totals.row(t) }[..tiles[t].part_len()];
+                for span in in_round(&tiles[t]) {
+                    // SAFETY: as above.
+                    let part = unsafe { parts.row(t * round + span - first) };
+                    let part = &mut part[..total.len()];
+                    match span {
+                        0 => total.copy_from_slice(part),
+                        _ => levels::merge(cx.level, &tiles[t], total, part),
+                    }
+                }
+            }
+        });
     }
+    cx.pool.run(tiles.len(), grain, |some| {
+        for t in some {
+            // SAFETY: as above.
+            let total = &mut unsafe { totals.row(t) }[..tiles[t].part_len()];
+            finish(cx, &tiles[t], total, output);
+        }
+    });
 }
 
 fn finish(cx: &Context, tile: &Tile<'_>, part: &mut [f32], output: &Output<'_>) {

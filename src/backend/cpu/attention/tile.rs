@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::kernel::{Ahead, NONE, score, soften, weigh};
-use crate::backend::cpu::kv::{BLOCK, Kv, Stored, padded};
-use crate::backend::cpu::lanes::{LANES, Lanes, prefetch};
+use super::kernel::{Ahead, NONE, Table, score, soften, weigh};
+use crate::backend::cpu::kv::{BLOCK, Kv, STRIP, Stored, padded, strip};
+use crate::backend::cpu::lanes::{LANES, Lanes, prefetch_far};
 use crate::backend::cpu::math::exp2_to_one_scalar;
 use crate::backend::cpu::tensor::Tensor;
 use crate::backend::{AttentionShape, KvDtype};
@@ -20,7 +20,7 @@ pub(super) const SPAN: usize = 512;
 const NARROW: usize = 8;
 
 /// Queries that a wide tile is made for.
-const WIDE: usize = 96;
+const WIDE: usize = 192;
 
 /// Consecutive rows of one sequence, with the queries of one KV head.
 pub(super) struct Tile<'a> {
@@ -163,7 +163,7 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     // Taken, not borrowed: a closure would not be compiled for these instructions.
     let mut lines = SCRATCH.take();
     let [q, next, sums, scores, keys, values] = divide(&mut lines, lens);
-    scale_queries(tile, q);
+    scale_queries(tile, Q, q);
     let end = (tile.position + tile.len).div_ceil(BLOCK);
     let mut total = Part::new(tile, part);
     let mut next = Part::new(tile, next);
@@ -211,21 +211,21 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     SCRATCH.set(lines);
 }
 
-/// Copies the queries, times `log2(e) / sqrt(dim)`: powers of two are found more
-/// easily than those of e.
+/// Copies the queries, times `log2(e) / sqrt(dim)` (powers of two are found more
+/// easily than those of e), as `[dim, q]` for each `q` of them.
 #[inline(always)]
-fn scale_queries(tile: &Tile<'_>, out: &mut [f32]) {
+fn scale_queries(tile: &Tile<'_>, q: usize, out: &mut [f32]) {
     let dim = tile.dim;
     let scale = (std::f64::consts::LOG2_E / (dim as f64).sqrt()) as f32;
-    let queries = tile.queries();
-    for row in 0..tile.len {
-        let heads = tile.kv_head * tile.group * dim..(tile.kv_head + 1) * tile.group * dim;
-        let out = &mut out[row * tile.group * dim..(row + 1) * tile.group * dim];
-        for (to, x) in out.iter_mut().zip(&tile.q.row(tile.first + row)[heads]) {
+    out.fill(0.0);
+    for i in 0..tile.queries() {
+        let head = tile.kv_head * tile.group + i % tile.group;
+        let query = &tile.q.row(tile.first + i / tile.group)[head * dim..(head + 1) * dim];
+        let out = out[i / q * q * dim + i % q..].iter_mut().step_by(q);
+        for (to, x) in out.zip(query) {
             *to = x * scale;
         }
     }
-    out[queries * dim..].fill(0.0);
 }
 
 /// Where a tile's numbers are.
@@ -260,7 +260,7 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
     let (dim, width) = (tile.dim, padded(tile.dim));
     let (start, queries) = (block * BLOCK, tile.queries());
     let groups = queries.div_ceil(Q);
-    let vector = LANES * size_of::<E>();
+    let size = size_of::<E>();
     for group in 0..groups {
         let mut visible = [BLOCK; Q];
         let mut count = BLOCK;
@@ -284,7 +284,7 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
                 let lines = len.div_ceil(64 * groups * pieces);
                 let from = (group * pieces + asked) * lines;
                 for line in from..from + lines {
-                    prefetch(at.wrapping_add(line * 64));
+                    prefetch_far(at.wrapping_add(line * 64));
                 }
                 asked += 1;
             }
@@ -296,15 +296,17 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
             for w in (0..BLOCK / LANES).step_by(W) {
                 spread();
                 let ahead = match soon {
-                    // The values are what is read after the keys.
-                    Soon::InStep(_) if group == 0 => Ahead {
-                        at: values.cast::<u8>().wrapping_add(w * vector * dim),
-                        step: W * vector,
-                    },
-                    _ => Ahead::NOTHING,
+                    // Values lie where the keys end.
+                    Soon::InStep(_) if group == 0 && w == 0 => Some(Ahead::new(
+                        keys.cast(),
+                        BLOCK * size,
+                        usize::MAX,
+                        values.cast(),
+                    )),
+                    _ => None,
                 };
                 let (keys, scores) = (keys.add(w * LANES), state.scores.add(w * LANES));
-                score::<L, E, Q, W>(q, dim, keys, dim, scores, ahead);
+                score::<L, E, Q, W>(q, keys, dim, scores, ahead);
             }
             let factors = soften::<L, Q>(
                 state.scores,
@@ -312,24 +314,33 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
                 state.maxima.add(first),
                 state.sums.add(first * LANES),
             );
-            let mut w = 0;
-            while w < width / LANES {
-                spread();
-                let ahead = |vectors: usize| match soon {
-                    Soon::InStep(at) if group == 0 => Ahead {
-                        at: at.wrapping_add(w * vector * BLOCK),
-                        step: vectors * vector,
-                    },
-                    _ => Ahead::NOTHING,
+            let p = state.scores;
+            let mut d = 0;
+            while d < width {
+                let (start, strip) = (d / STRIP * STRIP, strip(dim, d / STRIP * STRIP));
+                let rows = values.add(start * BLOCK);
+                let ahead = match soon {
+                    Soon::InStep(next) if group == 0 && d == start => {
+                        let left = (width - d) * BLOCK * size;
+                        Some(Ahead::new(rows.cast(), strip * size, left, next))
+                    }
+                    _ => None,
                 };
-                let (from, to) = (values.add(w * BLOCK * LANES), out.add(w * LANES));
-                let p = state.scores;
-                if w + W <= width / LANES {
-                    weigh::<L, E, Q, W>(p, from, count, &factors, to, width, ahead(W));
-                    w += W;
+                let from = Table {
+                    at: rows.add(d - start),
+                    stride: strip,
+                };
+                let to = Table {
+                    at: out.add(d),
+                    stride: width,
+                };
+                spread();
+                if d + W * LANES <= start + strip {
+                    weigh::<L, E, Q, W>(p, from, count, &factors, to, ahead);
+                    d += W * LANES;
                 } else {
-                    weigh::<L, E, Q, 1>(p, from, count, &factors, to, width, ahead(1));
-                    w += 1;
+                    weigh::<L, E, Q, 1>(p, from, count, &factors, to, ahead);
+                    d += LANES;
                 }
             }
         }

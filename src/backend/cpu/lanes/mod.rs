@@ -88,7 +88,7 @@ impl Element for u16 {
     }
 }
 
-/// Asks for the cache line at `at`, which may be any address.
+/// Asks for the cache line at `at`, which may be any address, to be brought near.
 #[inline(always)]
 pub(super) fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
@@ -96,6 +96,20 @@ pub(super) fn prefetch(at: *const u8) {
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// [`prefetch`] into the second-level cache only. It has many more requests under
+/// way at a time than the first.
+#[inline(always)]
+pub(super) fn prefetch_far(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

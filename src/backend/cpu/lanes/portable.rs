@@ -77,10 +77,9 @@ impl Lanes for Portable {
     #[inline(always)]
     fn where_less(self, bound: Self, then: Self, other: Self) -> Self {
         let mut out = other.0;
-        for i in 0..LANES {
-            if self.0[i] < bound.0[i] {
-                out[i] = then.0[i];
-            }
+        let lanes = out.iter_mut().zip(self.0).zip(bound.0).zip(then.0);
+        for (((out, x), bound), then) in lanes {
+            *out = if x < bound { then } else { *out };
         }
         Self(out)
     }
@@ -88,10 +87,8 @@ impl Lanes for Portable {
     #[inline(always)]
     fn first(self, count: usize, other: Self) -> Self {
         let mut out = other.0;
-        for i in 0..LANES {
-            if i < count {
-                out[i] = self.0[i];
-            }
+        for (i, (out, x)) in out.iter_mut().zip(self.0).enumerate() {
+            *out = if i < count { x } else { *out };
         }
         Self(out)
     }
