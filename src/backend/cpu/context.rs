@@ -6,6 +6,7 @@ use super::level::Level;
 use super::options::{CpuOptions, Instructions, Precision};
 use super::pool::Pool;
 use crate::backend::available_memory;
+use super::slab::Slabs;
 
 pub(super) struct Context {
     /// Instructions to use.
@@ -16,6 +17,8 @@ pub(super) struct Context {
     pub pool: Pool,
     pub arena: Arena,
     pub rotary: Rotary,
+    /// Where keys and values lie.
+    pub slabs: Slabs,
 }
 
 impl Context {
@@ -39,6 +42,7 @@ impl Context {
             pool: Pool::new(options.threads)?,
             arena: Arena::new(weights_budget()),
             rotary: Rotary::default(),
+            slabs: Slabs::default(),
         })
     }
 }

@@ -10,12 +10,13 @@ use super::pool::Pool;
 /// Alignment of every region: a cache line, and the widest vector.
 const ALIGN: usize = 64;
 /// Size of a huge page where it matters (x86-64, aarch64 with 4 KiB pages).
-const HUGE: usize = 2 << 20;
+pub(super) const HUGE: usize = 2 << 20;
 /// Largest mapping that an arena asks the system for ahead of need.
 const CHUNK: usize = 32 << 20;
 
-/// An anonymous mapping that asks for huge pages.
-struct Mapping {
+/// An anonymous mapping of zeros that starts at a multiple of [`HUGE`] and asks
+/// for huge pages.
+pub(super) struct Mapping {
     data: *mut u8,
     len: usize,
 }
@@ -27,21 +28,37 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(len: usize) -> Option<Self> {
-        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+    /// `len` is rounded up to huge pages. `None` if the system has no memory.
+    pub(super) fn new(len: usize) -> Option<Self> {
+        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
         let len = len.checked_next_multiple_of(HUGE)?;
+        // Wherever it comes to lie, a huge page starts within the first of them.
+        let room = len.checked_add(HUGE)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new private mapping at an address of the system's choice
         // touches nobody's memory.
         let data = unsafe {
             mmap_anonymous(
                 std::ptr::null_mut(),
-                len,
+                room,
                 ProtFlags::READ | ProtFlags::WRITE,
                 flags,
             )
         }
         .ok()?;
+        let head = data.addr().next_multiple_of(HUGE) - data.addr();
+        // SAFETY: what lies before and after the huge pages is within the mapping
+        // and nobody has seen it yet.
+        let data = unsafe {
+            let start = data.byte_add(head);
+            if head > 0 {
+                let _ = munmap(data, head);
+            }
+            if head < HUGE {
+                let _ = munmap(start.byte_add(len), HUGE - head);
+            }
+            start
+        };
         #[cfg(target_os = "linux")]
         // SAFETY: advice on this mapping only; it changes no content.
         let _ = unsafe { madvise(data, len, Advice::LinuxHugepage) };
@@ -51,6 +68,10 @@ impl Mapping {
             data: data.cast(),
             len,
         })
+    }
+
+    pub(super) fn data(&self) -> *mut u8 {
+        self.data
     }
 }
 

@@ -9,14 +9,17 @@ mod elementwise;
 mod experts;
 mod huge;
 mod kv;
+mod lanes;
 mod level;
 mod linear;
+mod math;
 mod options;
 mod output;
 mod panels;
 mod pool;
 mod rows;
 pub(super) mod selftest;
+mod slab;
 mod tensor;
 mod weight;
 
@@ -124,7 +127,7 @@ impl Backend for CpuBackend {
     }
 
     fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Kv {
-        Kv::new(dtype, shape.kv_heads * shape.head_dim)
+        Kv::new(&self.cx.slabs, dtype, shape.kv_heads, shape.head_dim)
     }
 
     fn cca_state(&self, shape: &AttentionShape) -> CcaState {

@@ -5,4 +5,4 @@ mod decode;
 mod matmul;
 
 pub(super) use decode::RowWeight;
-pub(super) use matmul::{dots, linear, product};
+pub(super) use matmul::{linear, product};
