@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::context::Context;
 use super::output::Output;
-use super::panels::{Activations, float_product, integer_product};
+use super::panels::{Activations, IntegerPanels, float_product, integer_product};
 use super::rows;
 use super::tensor::Tensor;
 use super::weight::{Packed, Weight};
@@ -14,30 +14,34 @@ pub(super) fn linear(cx: &Context, weight: &Weight, x: &Tensor, bias: Option<&[f
     let (tokens, out) = (x.rows(), weight.matrix().rows);
     match &weight.packed {
         Packed::No => rows::linear(cx, &weight.rows, x, bias),
-        Packed::Integer(w) => {
-            let x = Activations::of(cx, x, w);
+        Packed::Integer(w) => integer(cx, w, x, bias),
+        Packed::Head(head) => integer(cx, &head.panels, x, bias),
+        Packed::Float(w) => {
             let mut data = vec![0.0; tokens * out];
             let y = Output::new(&mut data, out);
             cx.pool.run(w.panels(), 1, |panels| {
-                integer_product(cx, w, panels, &x, 0..tokens, &mut |token, panel, values| {
+                float_product(cx, w, panels, x.data(), &mut |token, panel, values| {
                     // SAFETY: each panel is one thread's, each token visited once.
                     unsafe { y.panel(token, panel, values, bias) };
                 });
             });
             Tensor::new(tokens, out, data)
         }
-        Packed::Float(w) => {
-            let mut data = vec![0.0; tokens * out];
-            let y = Output::new(&mut data, out);
-            cx.pool.run(w.panels(), 1, |panels| {
-                float_product(cx, w, panels, x.data(), &mut |token, panel, values| {
-                    // SAFETY: as above.
-                    unsafe { y.panel(token, panel, values, bias) };
-                });
-            });
-            Tensor::new(tokens, out, data)
-        }
     }
+}
+
+fn integer(cx: &Context, w: &IntegerPanels, x: &Tensor, bias: Option<&[f32]>) -> Tensor {
+    let (tokens, out) = (x.rows(), w.rows);
+    let x = Activations::of(cx, x, w);
+    let mut data = vec![0.0; tokens * out];
+    let y = Output::new(&mut data, out);
+    cx.pool.run(w.panels(), 1, |panels| {
+        integer_product(cx, w, panels, &x, 0..tokens, &mut |token, panel, values| {
+            // SAFETY: each panel is one thread's, each token visited once.
+            unsafe { y.panel(token, panel, values, bias) };
+        });
+    });
+    Tensor::new(tokens, out, data)
 }
 
 /// Rows `range` of the weight times `rows` rows of `x` (already in the weight's

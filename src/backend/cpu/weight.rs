@@ -1,6 +1,7 @@
 //! A stored matrix, made ready for products.
 
 use super::context::Context;
+use super::head::HeadWeight;
 use super::options::Precision;
 use super::panels::{FloatPanels, IntegerPanels};
 use super::rows::RowWeight;
@@ -19,6 +20,8 @@ pub(super) enum Packed {
     No,
     Integer(IntegerPanels),
     Float(FloatPanels),
+    /// The head, in two planes.
+    Head(Box<HeadWeight>),
 }
 
 impl Weight {
@@ -28,6 +31,21 @@ impl Weight {
             Precision::Fast => Packed::of(cx, rows.matrix()),
         };
         Self { rows, packed }
+    }
+
+    /// The embedding and head.
+    pub(super) fn head(cx: &Context, rows: RowWeight) -> Self {
+        let head = match cx.precision {
+            Precision::F32 => None,
+            Precision::Fast => HeadWeight::pack(cx, rows.matrix()),
+        };
+        match head {
+            Some(head) => Self {
+                rows,
+                packed: Packed::Head(Box::new(head)),
+            },
+            None => Self::new(cx, rows),
+        }
     }
 
     pub(super) fn matrix(&self) -> &Matrix {
