@@ -3,6 +3,7 @@
 
 mod ci;
 mod demo;
+mod head_audit;
 mod jang;
 mod mlx;
 mod oracle;
@@ -35,6 +36,8 @@ enum Task {
     DemoEval(demo::EvalArgs),
     /// Compare logits and encoders with the reference programs
     Oracle(oracle::Args),
+    /// Compare the screened head with the full one, token by token
+    HeadAudit(head_audit::Args),
     /// Fetch and build MLX for tests and type checks off Apple Silicon
     MlxSetup(mlx::SetupArgs),
     /// Run the tests of the MLX engine
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
+        Task::HeadAudit(args) => head_audit::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
         Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),

@@ -226,14 +226,8 @@ fn screened_sampling_is_full_sampling() {
                     let ids = |s: &TokenStats| s.top.iter().map(|a| a.id).collect::<Vec<_>>();
                     assert_eq!((got.id, ids(got)), (want.id, ids(want)), "{lean} {spec:?}");
                     assert!(want.exact);
-                    assert!(
-                        (got.logprob - want.logprob).abs() < 0.1,
-                        "{got:?} {want:?}"
-                    );
-                    assert!(
-                        (got.entropy - want.entropy).abs() < 0.1,
-                        "{got:?} {want:?}"
-                    );
+                    assert!((got.logprob - want.logprob).abs() < 0.1, "{got:?} {want:?}");
+                    assert!((got.entropy - want.entropy).abs() < 0.1, "{got:?} {want:?}");
                     assert_eq!(got.exact, got == want || got.exact);
                     let reference = sample_row(logits.row(t), &specs[t]);
                     assert_eq!(
