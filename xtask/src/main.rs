@@ -4,6 +4,7 @@
 mod ci;
 mod demo;
 mod head_audit;
+mod head_time;
 mod jang;
 mod mlx;
 mod oracle;
@@ -38,6 +39,8 @@ enum Task {
     Oracle(oracle::Args),
     /// Compare the screened head with the full one, token by token
     HeadAudit(head_audit::Args),
+    /// Time the head in full and screened, in a model's real shape
+    HeadTime(head_time::Args),
     /// Fetch and build MLX for tests and type checks off Apple Silicon
     MlxSetup(mlx::SetupArgs),
     /// Run the tests of the MLX engine
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
         Task::HeadAudit(args) => head_audit::run(&args),
+        Task::HeadTime(args) => head_time::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
         Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),

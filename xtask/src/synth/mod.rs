@@ -18,6 +18,7 @@ use clap::ValueEnum;
 
 use crate::jang::Profile;
 use geometry::Geometry;
+pub use random::Stream;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -75,13 +75,20 @@ impl Shared<'_> {
     /// No other thread writes this panel of this token.
     unsafe fn write(&self, panel: usize, mut y: [f32; PANEL], sigma: &[f32; PANEL], slack: f32) {
         let real = self.rows - panel * PANEL;
-        for y in y.iter_mut().skip(real) {
-            *y = f32::NEG_INFINITY;
+        if real < PANEL {
+            y[real..].fill(f32::NEG_INFINITY);
         }
-        let upper = y
-            .iter()
-            .zip(sigma)
-            .fold(f32::NEG_INFINITY, |m, (y, s)| m.max(y + MARGIN * s + slack));
+        let mut uppers: [f32; PANEL] = std::array::from_fn(|r| y[r] + MARGIN * sigma[r] + slack);
+        // In pairs: a chain of 16 comparisons would be waited for.
+        let mut width = PANEL / 2;
+        while width > 0 {
+            for r in 0..width {
+                let (a, b) = (uppers[r], uppers[r + width]);
+                uppers[r] = if a > b { a } else { b };
+            }
+            width /= 2;
+        }
+        let upper = uppers[0];
         // SAFETY: the caller's.
         unsafe {
             self.values.write(0, panel * PANEL, &y);
