@@ -6,6 +6,7 @@
 //! of the small ones: a new backend is right before it is fast, and the default
 //! is what a fused kernel is tested against.
 
+mod audit;
 pub mod cpu;
 pub mod kernels;
 mod memory;
@@ -18,6 +19,7 @@ mod sample;
 mod traits;
 mod weights;
 
+pub use audit::HeadAudit;
 pub use memory::{available_memory, own_memory};
 pub use qkv::{Projected, Qkv};
 pub use random::uniform;

@@ -29,6 +29,13 @@ impl TokenMask {
             .is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
+    /// Bits of the 16 ids from `16 * block` on, the lowest first.
+    pub(super) fn sixteen(&self, block: usize) -> u16 {
+        self.bits
+            .get(block / 4)
+            .map_or(0, |word| (word >> (block % 4 * 16)) as u16)
+    }
+
     /// The lowest id that may be sampled.
     pub(super) fn first(&self) -> Option<u32> {
         let word = self.bits.iter().position(|&w| w != 0)?;
@@ -63,6 +70,23 @@ pub struct SampleSpec {
     pub forced: Option<u32>,
 }
 
+impl SampleSpec {
+    /// What the penalties make of a penalised id's logit.
+    pub(super) fn penalty(&self, x: f32) -> f32 {
+        let scaled = if x > 0.0 {
+            x / self.repetition_penalty
+        } else {
+            x * self.repetition_penalty
+        };
+        scaled - self.presence_penalty
+    }
+
+    /// Whether the penalties change anything.
+    pub(super) fn penalises(&self) -> bool {
+        self.repetition_penalty != 1.0 || self.presence_penalty != 0.0
+    }
+}
+
 impl Default for SampleSpec {
     fn default() -> Self {
         Self {
@@ -94,6 +118,9 @@ pub struct TokenStats {
     pub id: u32,
     pub logprob: f32,
     pub entropy: f32,
+    /// False if log-probabilities and entropy come from a total that was partly
+    /// estimated; ids and the order of `top` are exact in any case.
+    pub exact: bool,
     /// The most likely ids, best first; five of them where the vocabulary has as many.
     pub top: Vec<Alternative>,
 }
@@ -109,6 +136,7 @@ pub fn sample_row(logits: &[f32], spec: &SampleSpec) -> TokenStats {
         id,
         logprob: distribution.logprob(logits, id),
         entropy: distribution.entropy,
+        exact: true,
         top: top(logits, REPORTED_ALTERNATIVES)
             .into_iter()
             .map(|id| Alternative {
@@ -119,7 +147,7 @@ pub fn sample_row(logits: &[f32], spec: &SampleSpec) -> TokenStats {
     }
 }
 
-const REPORTED_ALTERNATIVES: usize = 5;
+pub(super) const REPORTED_ALTERNATIVES: usize = 5;
 
 /// How many of the most likely candidates top-p looks at before it sorts all.
 const NUCLEUS_FIRST_LOOK: usize = 1024;
@@ -160,7 +188,7 @@ impl Distribution {
 }
 
 /// Higher logit first, then lower id; NaN last.
-fn by_rank(a: (f32, u32), b: (f32, u32)) -> Ordering {
+pub(super) fn by_rank(a: (f32, u32), b: (f32, u32)) -> Ordering {
     let key = |x: f32| if x.is_nan() { f32::NEG_INFINITY } else { x };
     key(b.0).total_cmp(&key(a.0)).then(a.1.cmp(&b.1))
 }
@@ -187,18 +215,13 @@ fn adjusted(logits: &[f32], spec: &SampleSpec) -> Vec<(f32, u32)> {
         .enumerate()
         .map(|(id, &x)| (x, id as u32))
         .collect();
-    if spec.repetition_penalty != 1.0 || spec.presence_penalty != 0.0 {
+    if spec.penalises() {
         let mut penalised = spec.penalised.clone();
         penalised.sort_unstable();
         penalised.dedup();
         for id in penalised {
             if let Some((x, _)) = candidates.get_mut(id as usize) {
-                *x = if *x > 0.0 {
-                    *x / spec.repetition_penalty
-                } else {
-                    *x * spec.repetition_penalty
-                };
-                *x -= spec.presence_penalty;
+                *x = spec.penalty(*x);
             }
         }
     }
@@ -209,7 +232,9 @@ fn adjusted(logits: &[f32], spec: &SampleSpec) -> Vec<(f32, u32)> {
     candidates
 }
 
-fn choose(candidates: &[(f32, u32)], spec: &SampleSpec) -> u32 {
+/// The id that `spec` takes of candidates in the order of their ids. Those that
+/// the filters drop may be left out, unless top-p is the only filter.
+pub(super) fn choose(candidates: &[(f32, u32)], spec: &SampleSpec) -> u32 {
     let Some(best) = candidates
         .iter()
         .copied()
@@ -227,6 +252,8 @@ fn choose(candidates: &[(f32, u32)], spec: &SampleSpec) -> u32 {
     if spec.top_k > 0 && spec.top_k < kept.len() {
         kept.select_nth_unstable_by(spec.top_k - 1, |&a, &b| by_rank(a, b));
         kept.truncate(spec.top_k);
+        // Sums are in the order of ids, whatever else was among the candidates.
+        kept.sort_unstable_by_key(|&(_, id)| id);
     }
     if spec.min_p > 0.0 {
         kept.retain(|&(x, _)| scale(x) >= spec.min_p as f64);
@@ -234,11 +261,17 @@ fn choose(candidates: &[(f32, u32)], spec: &SampleSpec) -> u32 {
     if spec.top_p < 1.0 {
         keep_nucleus(&mut kept, spec.top_p as f64, scale);
     }
+    draw(&mut kept, best, spec)
+}
+
+/// One of the candidates that the filters kept, by its probability among them.
+pub(super) fn draw(kept: &mut [(f32, u32)], best: (f32, u32), spec: &SampleSpec) -> u32 {
+    let scale = |x: f32| ((x - best.0) as f64 / spec.temperature as f64).exp();
     // One order whatever the filters left it in, so that equal sets draw alike.
     kept.sort_unstable_by_key(|&(_, id)| id);
     let total: f64 = kept.iter().map(|&(x, _)| scale(x)).sum();
     let mut left = uniform(spec.seed, spec.position) * total;
-    for &(x, id) in &kept {
+    for &(x, id) in kept.iter() {
         left -= scale(x);
         if left < 0.0 {
             return id;

@@ -2,8 +2,8 @@
 //! residual stream and convolutions are computed in fp32 whatever the weights are.
 
 use super::{
-    CcaWeights, ExpertWeights, MergeWeights, Projected, Qkv, RouterWeights, Rows, SampleSpec,
-    TokenStats, sample_row,
+    CcaWeights, ExpertWeights, HeadAudit, MergeWeights, Projected, Qkv, RouterWeights, Rows,
+    SampleSpec, TokenStats, sample_row,
 };
 use crate::quant::Matrix;
 
@@ -141,6 +141,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Computes this and what it depends on, now.
     fn finish(&self, _tensor: &Self::Tensor) {}
 
+    /// What the head did, if it does not always compute all rows.
+    fn head_audit(&self) -> Option<HeadAudit> {
+        None
+    }
+
     /// All of the model's weights have been uploaded.
     fn loaded(&self) {}
 
@@ -148,6 +153,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn weight(&self, matrix: &Matrix) -> Self::Weight;
     /// The taps of a convolution, which only `cca_mix` reads.
     fn filter(&self, matrix: &Matrix) -> Self::Weight {
+        self.weight(matrix)
+    }
+    /// The matrix that embeds tokens and, as the head, gives their logits: what
+    /// `embed` and `sample` are called with.
+    fn head(&self, matrix: &Matrix) -> Self::Weight {
         self.weight(matrix)
     }
     fn stack(&self, matrices: &[&Matrix]) -> Self::Stack;

@@ -86,6 +86,9 @@ pub struct Token {
     pub logprob: f32,
     /// Nats, of the same distribution.
     pub entropy: f32,
+    /// False if log-probabilities and entropy are partly estimated (a screened
+    /// head); the ids are exact in any case.
+    pub exact_logprobs: bool,
     pub top: Vec<Alternative>,
     /// Expert chosen at each layer while predicting it; the number of experts
     /// means "skipped".

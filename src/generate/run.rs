@@ -114,6 +114,7 @@ impl Run<'_> {
                 position,
                 logprob: step.stats.logprob,
                 entropy: step.stats.entropy,
+                exact_logprobs: step.stats.exact,
                 top: step.stats.top,
                 experts: step.routes,
                 forced: forced.is_some(),

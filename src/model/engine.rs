@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::ops::ControlFlow;
 
-use crate::backend::{SampleSpec, TokenStats};
+use crate::backend::{HeadAudit, SampleSpec, TokenStats};
 
 /// What the floors above may know about a loaded model.
 #[derive(Clone, Debug)]
@@ -138,4 +138,9 @@ pub trait Engine: Send {
     /// Logits `[tokens, vocab]` (row-major) of all of `tokens`, run after what
     /// the cache holds. For checking, not for generating.
     fn logits(&self, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<f32>, Error>;
+
+    /// What the head did since loading, if it does not always compute all rows.
+    fn head_audit(&self) -> Option<HeadAudit> {
+        None
+    }
 }

@@ -6,7 +6,7 @@ use super::engine::{Cache, Engine, EngineInfo, Error, Interrupted, Progress, Ste
 use super::load::LoadOptions;
 use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
-use crate::backend::{Backend, KvDtype, KvMode, Rows, SampleSpec, Segment, SkipMode};
+use crate::backend::{Backend, HeadAudit, KvDtype, KvMode, Rows, SampleSpec, Segment, SkipMode};
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
@@ -308,5 +308,9 @@ impl<B: Backend> Engine for ZayaEngine<B> {
             logits.extend(read);
         }
         Ok(logits)
+    }
+
+    fn head_audit(&self) -> Option<HeadAudit> {
+        self.backend.head_audit()
     }
 }

@@ -3,6 +3,8 @@
 
 mod ci;
 mod demo;
+mod head_audit;
+mod head_time;
 mod jang;
 mod mlx;
 mod oracle;
@@ -35,6 +37,10 @@ enum Task {
     DemoEval(demo::EvalArgs),
     /// Compare logits and encoders with the reference programs
     Oracle(oracle::Args),
+    /// Compare the screened head with the full one, token by token
+    HeadAudit(head_audit::Args),
+    /// Time the head in full and screened, in a model's real shape
+    HeadTime(head_time::Args),
     /// Fetch and build MLX for tests and type checks off Apple Silicon
     MlxSetup(mlx::SetupArgs),
     /// Run the tests of the MLX engine
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         Task::DemoBundle(args) => demo::bundle(&args),
         Task::DemoEval(args) => demo::eval(&args),
         Task::Oracle(args) => oracle::run(&args),
+        Task::HeadAudit(args) => head_audit::run(&args),
+        Task::HeadTime(args) => head_time::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
         Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use cairn::backend::SampleSpec;
+use cairn::backend::cpu::{CpuOptions, HeadMode};
 use cairn::bundle::Bundle;
 use cairn::model::{LoadOptions, StepRow};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,12 @@ pub struct Args {
     /// Tokens of those to generate
     #[arg(long)]
     generate: usize,
+    /// Compute all logits of every token
+    #[arg(long)]
+    full_head: bool,
+    /// Threads; 0 for one per core
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -43,6 +50,10 @@ pub struct Report {
     pub busiest_expert: f64,
     /// Different experts chosen, mean over the layers.
     pub experts_used: f64,
+    /// Tokens for which the head was computed in full, and rows of it that were
+    /// computed exactly for each of the others.
+    pub full_passes: u64,
+    pub exact_rows: f64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -61,8 +72,19 @@ fn measure(args: &Args) -> Result<Report> {
     let bundle = Bundle::open(&args.model)?;
     let open_seconds = start.elapsed().as_secs_f64();
 
+    let options = LoadOptions {
+        cpu: CpuOptions {
+            threads: args.threads,
+            head: match args.full_head {
+                true => HeadMode::Full,
+                false => HeadMode::Screened,
+            },
+            ..CpuOptions::default()
+        },
+        ..LoadOptions::default()
+    };
     let start = Instant::now();
-    let engine = cairn::model::load(&bundle, &LoadOptions::default())?;
+    let engine = cairn::model::load(&bundle, &options)?;
     let load_seconds = start.elapsed().as_secs_f64();
     let vocab = engine.info().vocab;
     // Ordinary tokens, spread over the vocabulary.
@@ -96,15 +118,19 @@ fn measure(args: &Args) -> Result<Report> {
         routes.push(step.routes);
     }
     let (busiest_expert, experts_used) = spread(&routes, engine.info().experts);
+    let generate_seconds = start.elapsed().as_secs_f64();
+    let head = engine.head_audit().unwrap_or_default();
     Ok(Report {
         open_seconds,
         load_seconds,
         prefill_seconds,
-        generate_seconds: start.elapsed().as_secs_f64(),
+        generate_seconds,
         peak_bytes: memory.stop(),
         finite,
         busiest_expert,
         experts_used,
+        full_passes: head.full_passes,
+        exact_rows: head.rows_computed as f64 / (head.tokens - head.full_passes).max(1) as f64,
     })
 }
 

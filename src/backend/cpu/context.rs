@@ -5,8 +5,8 @@ use super::huge::Arena;
 use super::level::Level;
 use super::options::{CpuOptions, Instructions, Precision};
 use super::pool::Pool;
-use crate::backend::available_memory;
 use super::slab::Slabs;
+use crate::backend::available_memory;
 
 pub(super) struct Context {
     /// Instructions to use.

@@ -7,6 +7,7 @@ mod cca;
 mod context;
 mod elementwise;
 mod experts;
+mod head;
 mod huge;
 mod kv;
 mod lanes;
@@ -24,8 +25,8 @@ mod tensor;
 mod weight;
 
 use super::{
-    AttentionShape, Backend, CcaWeights, ExpertWeights, KvDtype, MergeWeights, Projected, Qkv,
-    Rows, SkipMode, TokenStats,
+    AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, KvDtype, MergeWeights,
+    Projected, Qkv, Rows, SampleSpec, SkipMode, TokenStats,
 };
 use crate::quant::Matrix;
 
@@ -38,13 +39,16 @@ pub use tensor::Tensor;
 pub use weight::Weight;
 
 use context::Context;
+use head::Head;
 use rows::RowWeight;
+use weight::Packed;
 
 /// Raised when the bits of any result change.
 const NUMERICS: u32 = 1;
 
 pub struct CpuBackend {
     cx: Context,
+    head: Head,
 }
 
 impl CpuBackend {
@@ -52,7 +56,10 @@ impl CpuBackend {
     /// If the threads can't be started.
     pub fn new(options: &CpuOptions) -> std::io::Result<Self> {
         let cx = Context::new(options)?;
-        Ok(Self { cx })
+        Ok(Self {
+            cx,
+            head: Head::new(options.head),
+        })
     }
 }
 
@@ -111,6 +118,24 @@ impl Backend for CpuBackend {
         Weight::filter(&self.cx, RowWeight::new(matrix))
     }
 
+    fn head(&self, matrix: &Matrix) -> Weight {
+        Weight::head(&self.cx, RowWeight::new(matrix))
+    }
+
+    fn head_audit(&self) -> Option<HeadAudit> {
+        Some(self.head.audit())
+    }
+
+    fn sample(
+        &self,
+        head: &Weight,
+        hidden: &Tensor,
+        specs: &[SampleSpec],
+    ) -> (Vec<u32>, Vec<TokenStats>) {
+        let stats = self.head.sample(&self.cx, head, hidden, specs);
+        (stats.iter().map(|s| s.id).collect(), stats)
+    }
+
     fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
         RowWeight::stack(matrices)
             .into_iter()
@@ -153,7 +178,10 @@ impl Backend for CpuBackend {
         let cols = weight.matrix().cols;
         let mut data = vec![0.0; ids.len() * cols];
         for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
-            weight.rows.decode(self.cx.level, id as usize, row);
+            match &weight.packed {
+                Packed::Head(head) => head.decode(id as usize, row),
+                _ => weight.rows.decode(self.cx.level, id as usize, row),
+            }
         }
         Tensor::new(ids.len(), cols, data)
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::context::Context;
+use super::head::HeadWeight;
 use super::options::Precision;
 use super::panels::{FloatPanels, Form, IntegerPanels, LazyPanels};
 use super::rows::RowWeight;
@@ -28,6 +29,8 @@ pub(super) enum Packed {
     Float(FloatPanels),
     /// As f32, row-major: the taps of a depthwise convolution.
     Dense(Vec<f32>),
+    /// The head, in two planes.
+    Head(Box<HeadWeight>),
 }
 
 impl Weight {
@@ -49,6 +52,21 @@ impl Weight {
             Some(lazy) => Self {
                 rows,
                 packed: Packed::Lazy(lazy),
+            },
+            None => Self::new(cx, rows),
+        }
+    }
+
+    /// The embedding and head.
+    pub(super) fn head(cx: &Context, rows: RowWeight) -> Self {
+        let head = match cx.precision {
+            Precision::F32 => None,
+            Precision::Fast => HeadWeight::pack(cx, rows.matrix()),
+        };
+        match head {
+            Some(head) => Self {
+                rows,
+                packed: Packed::Head(Box::new(head)),
             },
             None => Self::new(cx, rows),
         }
@@ -90,6 +108,7 @@ impl Packed {
         match self {
             Self::Integer(panels) => Some(panels),
             Self::Lazy(lazy) => Some(lazy.shape()),
+            Self::Head(head) => Some(&head.panels),
             _ => None,
         }
     }
@@ -99,6 +118,7 @@ impl Packed {
         match self {
             Self::Integer(panels) => Some(Form::Panels(panels)),
             Self::Lazy(lazy) => Some(lazy.form(cx, tokens)),
+            Self::Head(head) => Some(Form::Panels(&head.panels)),
             _ => None,
         }
     }

@@ -60,6 +60,7 @@ impl Lazy {
                 logprob: values[0],
                 // Neither below zero nor a negative zero; NaN stays.
                 entropy: values[1].clamp(0.0, f32::INFINITY) + 0.0,
+                exact: true,
                 top: top
                     .iter()
                     .zip(&values[2..])

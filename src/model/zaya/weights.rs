@@ -33,7 +33,7 @@ pub(super) struct Attention<B: Backend> {
 impl<B: Backend> Weights<B> {
     pub fn upload(b: &B, tensors: &Tensors) -> Self {
         Self {
-            embed: b.weight(&tensors.embed),
+            embed: b.head(&tensors.embed),
             input: MergeWeights {
                 residual: None,
                 hidden: (

@@ -13,6 +13,7 @@ use crate::{demo, probe, synth};
 pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
+    job("head-audit", head_audit),
     job("demo-made", demo_made),
     job("demo-bf16", demo_bf16),
     job("demo-bundle", demo_bundle),
@@ -30,6 +31,14 @@ fn oracle() -> Result<String> {
 fn soak() -> Result<String> {
     let arguments = ["test", "--workspace", "--quiet", "--no-fail-fast"];
     cargo::cargo(&arguments, &[("PROPTEST_CASES", "4096")])
+}
+
+/// A million tokens through the screened head and the full one.
+fn head_audit() -> Result<String> {
+    let text = crate::head_audit::measure(&crate::head_audit::Args::default())?;
+    let (table, outcome) = text.rsplit_once('\n').unwrap_or(("", &text));
+    println!("{table}");
+    Ok(outcome.to_owned())
 }
 
 /// models/demo is what the encoders make of the checkpoint today.
@@ -92,8 +101,14 @@ fn real_shapes(profile: Profile) -> Result<String> {
         .join("target")
         .join(format!("synth-{}", profile.name()));
     remove(&folder)?;
-    let outcome = synth::write(synth::Preset::Zaya1_8b, profile, &folder, 1)
-        .and_then(|()| probe_apart(&folder));
+    let outcome = synth::write(
+        synth::Preset::Zaya1_8b,
+        profile,
+        synth::Logits::Flat,
+        &folder,
+        1,
+    )
+    .and_then(|()| probe_apart(&folder));
     remove(&folder)?;
     let report = outcome?;
     let probe::Report {
@@ -105,6 +120,7 @@ fn real_shapes(profile: Profile) -> Result<String> {
         busiest_expert: busiest,
         experts_used: experts,
         finite,
+        ..
     } = report;
     let text = format!(
         "open {open:.2} s, load {load:.2} s, {} MB beside the file, prefill {:.1} and decode {:.1} tokens/s, \

@@ -1,6 +1,6 @@
 //! Shapes of the presets, in the terms of ZAYA's 80-layer configuration.
 
-use super::Preset;
+use super::{Logits, Preset};
 
 pub struct Geometry {
     pub name: &'static str,
@@ -21,6 +21,10 @@ pub struct Geometry {
     pub context: usize,
     /// A shard is closed once it holds this many bytes.
     pub shard_bytes: u64,
+    /// Size of the embedding's elements in the residual stream.
+    pub input_gain: f32,
+    /// Size of the head's input elements.
+    pub output_gain: f32,
 }
 
 impl Geometry {
@@ -40,6 +44,8 @@ impl Geometry {
                 added_from: 262_144,
                 context: 131_072,
                 shard_bytes: 1_000_000_000,
+                input_gain: 1.0,
+                output_gain: 2.0,
             },
             Preset::Tiny => Self {
                 name: "ZAYA-tiny",
@@ -55,6 +61,20 @@ impl Geometry {
                 added_from: 1984,
                 context: 4096,
                 shard_bytes: 100_000,
+                input_gain: 1.0,
+                output_gain: 2.0,
+            },
+        }
+    }
+
+    /// The same with logits spread this way.
+    pub fn with(self, logits: Logits) -> Self {
+        match logits {
+            Logits::Flat => self,
+            Logits::Peaked => Self {
+                input_gain: 1.62,
+                output_gain: 3.4,
+                ..self
             },
         }
     }

@@ -121,7 +121,8 @@ impl Inventory<'_> {
         let Geometry { vocab, hidden, .. } = *self.geometry;
         self.affine("model.embed_tokens", &[vocab, hidden], 8, 1.0);
         // Larger than 1, so that the next token is not equally likely everywhere.
-        self.around("model.final_norm.weight", &[hidden], 2.0, 0.2);
+        let gain = self.geometry.output_gain;
+        self.around("model.final_norm.weight", &[hidden], gain, 0.1 * gain);
         self.residual_scales("model.", true);
     }
 
@@ -224,7 +225,7 @@ impl Inventory<'_> {
         let scale = if has_residual {
             1.0
         } else {
-            (hidden as f32).sqrt()
+            (hidden as f32).sqrt() * self.geometry.input_gain
         };
         if has_residual {
             streams.push("residual");

@@ -133,6 +133,14 @@ impl Activations {
         all
     }
 
+    /// The integer at `at` of `[tokens, width]`.
+    pub fn integer(&self, at: usize) -> i32 {
+        match self.whole.get(at) {
+            Some(&x) => i32::from(x),
+            None => 128 * i32::from(self.high[at]) + i32::from(self.low[at]),
+        }
+    }
+
     fn shared(&mut self) -> Shared {
         Shared {
             width: self.width,

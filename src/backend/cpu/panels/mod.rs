@@ -29,7 +29,7 @@ mod tests;
 
 pub(super) use activations::Activations;
 pub(super) use float::FloatPanels;
-pub(super) use integer::{Encoding, IntegerPanels, Order};
+pub(super) use integer::{Encoding, IntegerPanels, Order, ScaleWidth};
 pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::Lut;
 pub(super) use product::{Sink, float_product, integer_product};
