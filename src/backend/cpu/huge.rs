@@ -112,3 +112,56 @@ impl Deref for Region {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_lie_apart_are_aligned_and_keep_their_bytes() {
+        let arena = Arena::default();
+        let sizes = [1, 63, 64, 65, 0, 4096, HUGE + 1, 3];
+        let regions: Vec<Region> = (1..)
+            .zip(sizes)
+            .map(|(i, size)| {
+                let fill = |out: &mut [u8]| {
+                    assert!(out.iter().all(|byte| *byte == 0));
+                    out.fill(i);
+                };
+                arena.filled(size, fill).expect("memory")
+            })
+            .collect();
+        // What regions lie in outlives the arena.
+        drop(arena);
+        for ((i, size), region) in (1..).zip(sizes).zip(&regions) {
+            assert!(region.as_ptr().addr().is_multiple_of(ALIGN));
+            assert_eq!(region.len(), size);
+            assert!(region.iter().all(|byte| *byte == i));
+        }
+    }
+
+    #[test]
+    fn threads_fill_regions_at_once_and_what_does_not_fit_gets_a_mapping() {
+        let arena = Arena::default();
+        let size = CHUNK / 3 + 1;
+        std::thread::scope(|scope| {
+            for i in 1..5u8 {
+                let arena = &arena;
+                scope.spawn(move || {
+                    let region = arena.filled(size, |out| {
+                        out[0] = i;
+                        out[size - 1] = i;
+                    });
+                    let copy = region.expect("memory").clone();
+                    assert_eq!((copy[0], copy[1], copy[size - 1]), (i, 0, i));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_system_does_not_have_is_not_given() {
+        assert!(Arena::default().filled(usize::MAX / 2, |_| ()).is_none());
+        assert!(Arena::default().filled(usize::MAX, |_| ()).is_none());
+    }
+}

@@ -133,3 +133,17 @@ macro_rules! per_level {
 }
 
 pub(super) use per_level;
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+
+    /// Under an emulator a level that is not found would go untested unseen.
+    #[test]
+    fn the_level_to_be_tested_is_there() {
+        if let Ok(required) = std::env::var("CAIRN_REQUIRE_LEVEL") {
+            let best = Level::available().pop().expect("a level");
+            assert_eq!(format!("{best:?}"), required);
+        }
+    }
+}

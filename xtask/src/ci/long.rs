@@ -6,13 +6,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Job, cargo, job};
+use super::{Job, cargo, emulated, job};
 use crate::jang::Profile;
 use crate::{demo, probe, synth};
 
 pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
+    job("valgrind", emulated::valgrind),
+    job("miri", emulated::miri),
     job("demo-made", demo_made),
     job("demo-bf16", demo_bf16),
     job("demo-bundle", demo_bundle),

@@ -185,7 +185,7 @@ fn add(sums: &mut [i64; PANEL], dots: [i32; PANEL], factor: i64) {
 
 /// An MXTQ dot product from its exact integer.
 #[inline(always)]
-pub(super) fn finish(dot: i64, norm: f32, unit: f32) -> f32 {
+pub fn finish(dot: i64, norm: f32, unit: f32) -> f32 {
     dot as f32 * norm * unit
 }
 

@@ -1,21 +1,14 @@
-//! The kernels for AVX2, which has no dot product of bytes that is exact: codes
-//! are taken apart into columns 0 and 2 and columns 1 and 3 of each four, as 16
-//! bits each, so that `vpmaddwd` with 16-bit activations adds two columns of a
-//! row into the row's lane. Codebooks are looked up by `vpshufb`.
+//! Products with integer codes.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::portable::finish;
-use crate::backend::cpu::panels::float::FloatWidth;
+use super::AHEAD;
+use super::codes::{Byte, Bytes, Codes, Crumb, Nibble, Nibbles, Split, planes};
 use crate::backend::cpu::panels::integer::ScaleWidth;
 use crate::backend::cpu::panels::lut::OFFSET;
-use crate::backend::cpu::panels::{
-    Activations, Encoding, FloatPanels, IntegerPanels, Lut, PANEL, Sink,
-};
-
-/// Bytes ahead of a load that are fetched.
-const AHEAD: usize = 4096;
+use crate::backend::cpu::panels::simd::portable::finish;
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Lut, PANEL, Sink};
 
 /// Columns after which MXTQ sums move to 64 bits: each adds at most 255 * 16256
 /// to a lane of 32 bits.
@@ -24,184 +17,6 @@ const _: () = assert!(COLUMNS * 255 * 16_256 < i32::MAX as usize);
 
 /// Sums of 16 rows, or numbers of them.
 type Rows = [__m256i; 2];
-
-/// How bytes are read: as `P` planes of `V` vectors of `[8 rows][4 columns]`
-/// codes without signs, made of 32 bytes.
-trait Codes<const V: usize, const P: usize> {
-    /// # Safety
-    /// `at` and, where there is a second plane in memory, `low` point to 32
-    /// readable bytes; the processor has the features of [`integer`].
-    unsafe fn load(&self, at: *const u8, low: *const u8) -> [[__m256i; V]; P];
-}
-
-macro_rules! features {
-    ($(#[$doc:meta])* $vis:vis unsafe fn $($rest:tt)*) => {
-        $(#[$doc])*
-        #[target_feature(enable = "avx2,fma,f16c")]
-        $vis unsafe fn $($rest)*
-    };
-}
-
-/// Affine codes of eight bits.
-struct Bytes;
-
-impl Codes<1, 1> for Bytes {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[__m256i; 1]; 1] {
-        // SAFETY: the caller's.
-        unsafe { [[_mm256_loadu_si256(at.cast())]] }
-    }
-}
-
-/// Affine codes of four bits.
-struct Nibbles;
-
-impl Codes<2, 1> for Nibbles {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[__m256i; 2]; 1] {
-        // SAFETY: the caller's.
-        unsafe { [nibbles(_mm256_loadu_si256(at.cast()))] }
-    }
-}
-
-/// Affine codes of eight bits in two planes of nibbles.
-struct Split;
-
-impl Codes<2, 1> for Split {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, low: *const u8) -> [[__m256i; 2]; 1] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [a, b] = nibbles(_mm256_loadu_si256(at.cast()));
-            let [c, d] = nibbles(_mm256_loadu_si256(low.cast()));
-            [[
-                _mm256_or_si256(_mm256_slli_epi16::<4>(a), c),
-                _mm256_or_si256(_mm256_slli_epi16::<4>(b), d),
-            ]]
-        }
-    }
-}
-
-/// Low nibbles, high nibbles.
-///
-/// # Safety
-/// The processor has the features of [`integer`].
-#[inline(always)]
-unsafe fn nibbles(packed: __m256i) -> [__m256i; 2] {
-    // SAFETY: the caller's.
-    unsafe {
-        let mask = _mm256_set1_epi8(15);
-        [
-            _mm256_and_si256(packed, mask),
-            _mm256_and_si256(_mm256_srli_epi16::<4>(packed), mask),
-        ]
-    }
-}
-
-// Loops below, not `map`: what a closure calls is not always inlined into code
-// that has the features.
-
-/// A table of 16 bytes for `vpshufb`.
-///
-/// # Safety
-/// The processor has the features of [`integer`].
-#[inline(always)]
-unsafe fn table(bytes: &[u8; 16]) -> __m256i {
-    // SAFETY: 16 readable bytes; the caller's features.
-    unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast())) }
-}
-
-/// The planes of a codebook.
-fn planes<const P: usize>(lut: &Lut) -> [&[u8; 256]; P] {
-    std::array::from_fn(|p| match (p, &lut.low) {
-        (1, Some(low)) => &**low,
-        _ => &lut.high,
-    })
-}
-
-/// MXTQ of two bits. A nibble holds two codes: a table for each of them takes
-/// the nibble as it is.
-struct Crumb<const P: usize> {
-    tables: [[[u8; 16]; 2]; P],
-}
-
-impl<const P: usize> Crumb<P> {
-    fn new(lut: &Lut) -> Self {
-        let entries =
-            |lut: &[u8; 256], shift: usize| std::array::from_fn(|nibble| lut[nibble >> shift & 3]);
-        Self {
-            tables: planes::<P>(lut).map(|lut| [entries(lut, 0), entries(lut, 2)]),
-        }
-    }
-}
-
-impl<const P: usize> Codes<4, P> for Crumb<P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[__m256i; 4]; P] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [low, high] = nibbles(_mm256_loadu_si256(at.cast()));
-            let mut out = [[low; 4]; P];
-            for (out, [first, second]) in out.iter_mut().zip(&self.tables) {
-                let (first, second) = (table(first), table(second));
-                out[0] = _mm256_shuffle_epi8(first, low);
-                out[1] = _mm256_shuffle_epi8(second, low);
-                out[2] = _mm256_shuffle_epi8(first, high);
-                out[3] = _mm256_shuffle_epi8(second, high);
-            }
-            out
-        }
-    }
-}
-
-/// MXTQ of four bits.
-struct Nibble<'a, const P: usize> {
-    planes: [&'a [u8; 256]; P],
-}
-
-impl<const P: usize> Codes<2, P> for Nibble<'_, P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[__m256i; 2]; P] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [low, high] = nibbles(_mm256_loadu_si256(at.cast()));
-            let mut out = [[low; 2]; P];
-            for (out, lut) in out.iter_mut().zip(&self.planes) {
-                let table = table(&lut.as_chunks().0[0]);
-                out[0] = _mm256_shuffle_epi8(table, low);
-                out[1] = _mm256_shuffle_epi8(table, high);
-            }
-            out
-        }
-    }
-}
-
-/// MXTQ of eight bits: looked up in 16 tables, of which each gives zero for what
-/// lies in another.
-struct Byte<'a, const P: usize> {
-    planes: [&'a [u8; 256]; P],
-}
-
-impl<const P: usize> Codes<1, P> for Byte<'_, P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[__m256i; 1]; P] {
-        // SAFETY: the caller's.
-        unsafe {
-            let packed = _mm256_loadu_si256(at.cast());
-            let mut out = [[_mm256_setzero_si256()]; P];
-            for upper in 0..16 {
-                // A nibble above that is not this one sets the highest bit.
-                let own = _mm256_xor_si256(packed, _mm256_set1_epi8((upper << 4) as i8));
-                let index = _mm256_adds_epu8(own, _mm256_set1_epi8(0x70));
-                for (out, lut) in out.iter_mut().zip(&self.planes) {
-                    let found = _mm256_shuffle_epi8(table(&lut.as_chunks().0[upper]), index);
-                    out[0] = _mm256_or_si256(out[0], found);
-                }
-            }
-            out
-        }
-    }
-}
 
 features! {
 /// # Safety
@@ -404,7 +219,7 @@ unsafe fn affine<const T: usize, const V: usize, C: Codes<V, 1>>(
 
 features! {
 #[inline]
-unsafe fn stored(rows: [__m256; 2]) -> [f32; PANEL] {
+pub(super) unsafe fn stored(rows: [__m256; 2]) -> [f32; PANEL] {
     let mut y = [0.0f32; PANEL];
     // SAFETY: two times 8 floats.
     unsafe {
@@ -460,107 +275,5 @@ unsafe fn mxtq<const T: usize, const V: usize, const P: usize, C: Codes<V, P>>(
             finish(dot, f32::from_le_bytes(norms[r]), unit)
         })
     })
-}
-}
-
-/// Panels that are multiplied at a time with one token, so that sums wait less
-/// for each other. Several tokens do that by themselves.
-const FLOAT_PANELS: usize = 4;
-
-features! {
-/// # Safety
-/// The processor has these features; `panels` lie within `w`, and `x` holds rows
-/// of `w.cols`.
-pub unsafe fn float(w: &FloatPanels, panels: Range<usize>, x: &[f32], sink: Sink<'_>) {
-    let tokens = x.len() / w.cols.max(1);
-    let mut panel = panels.start;
-    while panel < panels.end {
-        // SAFETY: the caller's.
-        panel += unsafe {
-            match tokens {
-                1 if panels.end - panel >= FLOAT_PANELS => {
-                    float_tile::<FLOAT_PANELS, 1>(w, panel, x, 0, sink);
-                    FLOAT_PANELS
-                }
-                _ => {
-                    float_tokens(w, panel, x, tokens, sink);
-                    1
-                }
-            }
-        };
-    }
-}
-}
-
-features! {
-#[inline]
-unsafe fn float_tokens(w: &FloatPanels, panel: usize, x: &[f32], tokens: usize, sink: Sink<'_>) {
-    let mut token = 0;
-    while token < tokens {
-        // SAFETY: the caller's.
-        token += unsafe {
-            match tokens - token {
-                1 => float_tile::<1, 1>(w, panel, x, token, sink),
-                2 | 3 => float_tile::<1, 2>(w, panel, x, token, sink),
-                _ => float_tile::<1, 4>(w, panel, x, token, sink),
-            }
-        };
-    }
-}
-}
-
-features! {
-#[inline]
-unsafe fn float_tile<const P: usize, const T: usize>(
-    w: &FloatPanels,
-    panel: usize,
-    x: &[f32],
-    token: usize,
-    sink: Sink<'_>,
-) -> usize {
-    let step = PANEL * w.width.size();
-    let data: [*const u8; P] = std::array::from_fn(|p| w.panel(panel + p).as_ptr());
-    let rows: [&[f32]; T] = std::array::from_fn(|t| &x[(token + t) * w.cols..][..w.cols]);
-    let mut sums = [[[_mm256_setzero_ps(); 2]; P]; T];
-    // SAFETY: `w.cols` columns of 16 numbers in each panel.
-    unsafe {
-        macro_rules! columns {
-            ($load:expr) => {
-                for c in 0..w.cols {
-                    let mut weights = [[_mm256_setzero_ps(); 2]; P];
-                    for (data, weights) in data.iter().zip(&mut weights) {
-                        let at = data.add(c * step);
-                        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-                        weights[0] = $load(at);
-                        weights[1] = $load(at.add(step / 2));
-                    }
-                    for t in 0..T {
-                        let x = _mm256_set1_ps(rows[t][c]);
-                        for p in 0..P {
-                            for half in 0..2 {
-                                let sum = &mut sums[t][p][half];
-                                *sum = _mm256_fmadd_ps(weights[p][half], x, *sum);
-                            }
-                        }
-                    }
-                }
-            };
-        }
-        match w.width {
-            FloatWidth::F16 => columns!(|at: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(at.cast()))),
-            FloatWidth::Bf16 => columns!(|at: *const u8| {
-                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(at.cast()));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
-            }),
-            FloatWidth::F32 => columns!(|at: *const u8| _mm256_loadu_ps(at.cast())),
-        }
-    }
-    for (t, sums) in sums.iter().enumerate() {
-        for (p, sum) in sums.iter().enumerate() {
-            // SAFETY: the features are enabled here.
-            sink(token + t, panel + p, &unsafe { stored(*sum) });
-        }
-    }
-    T
 }
 }

@@ -1,213 +1,17 @@
-//! The kernels for aarch64 with dot products of bytes. `sdot` wants both operands
-//! signed: codes lose 128, which the sums of the activations give back exactly.
-//! It and the conversion from f16 have no stable intrinsics: they are written as
-//! assembly. Codebooks are looked up by `tbl`.
+//! Products with integer codes.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::ops::Range;
 
-use super::portable::finish;
-use crate::backend::cpu::panels::float::FloatWidth;
+use super::codes::{Byte, Bytes, Codes, Crumb, Nibble, Nibbles, Split, planes};
 use crate::backend::cpu::panels::integer::ScaleWidth;
 use crate::backend::cpu::panels::lut::OFFSET;
-use crate::backend::cpu::panels::{
-    Activations, Encoding, FloatPanels, IntegerPanels, Lut, PANEL, Sink,
-};
+use crate::backend::cpu::panels::simd::portable::finish;
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Lut, PANEL, Sink};
 
 /// Registers that hold numbers of 16 rows, and the codes of a 64-byte vector.
-const QUADS: usize = PANEL / 4;
-
-/// How bytes are read: as `P` planes of `V` vectors of `[4 rows][4 columns]`
-/// codes, signed, made of 16 bytes.
-trait Codes<const V: usize, const P: usize> {
-    /// # Safety
-    /// `at` and, where there is a second plane in memory, `low` point to 16
-    /// readable bytes.
-    unsafe fn load(&self, at: *const u8, low: *const u8) -> [[int8x16_t; V]; P];
-}
-
-macro_rules! features {
-    ($(#[$doc:meta])* $vis:vis unsafe fn $($rest:tt)*) => {
-        $(#[$doc])*
-        #[target_feature(enable = "neon,dotprod")]
-        $vis unsafe fn $($rest)*
-    };
-}
-
-/// Bytes without sign, less 128.
-///
-/// # Safety
-/// None beyond NEON, which every processor of this architecture has.
-#[inline(always)]
-unsafe fn signed(bytes: uint8x16_t) -> int8x16_t {
-    // SAFETY: the caller's.
-    unsafe { vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(OFFSET as u8))) }
-}
-
-/// Affine codes of eight bits.
-struct Bytes;
-
-impl Codes<1, 1> for Bytes {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[int8x16_t; 1]; 1] {
-        // SAFETY: the caller's.
-        unsafe { [[signed(vld1q_u8(at))]] }
-    }
-}
-
-/// Affine codes of four bits: they fit signed bytes as they are, but one
-/// correction serves all.
-struct Nibbles;
-
-impl Codes<2, 1> for Nibbles {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[int8x16_t; 2]; 1] {
-        // SAFETY: the caller's.
-        unsafe { [nibbles(vld1q_u8(at)).map(|codes| signed(codes))] }
-    }
-}
-
-/// Affine codes of eight bits in two planes of nibbles.
-struct Split;
-
-impl Codes<2, 1> for Split {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, low: *const u8) -> [[int8x16_t; 2]; 1] {
-        // SAFETY: the caller's.
-        unsafe {
-            let high = vld1q_u8(at);
-            let low = vld1q_u8(low);
-            // Shifts that keep the bits of the other operand they do not reach.
-            let first = vsliq_n_u8::<4>(low, high);
-            let second = vsriq_n_u8::<4>(high, low);
-            [[signed(first), signed(second)]]
-        }
-    }
-}
-
-/// Low nibbles, high nibbles.
-///
-/// # Safety
-/// None beyond NEON.
-#[inline(always)]
-unsafe fn nibbles(packed: uint8x16_t) -> [uint8x16_t; 2] {
-    // SAFETY: the caller's.
-    unsafe { [vandq_u8(packed, vdupq_n_u8(15)), vshrq_n_u8::<4>(packed)] }
-}
-
-/// A table of 16 bytes for `tbl`.
-///
-/// # Safety
-/// None beyond NEON.
-#[inline(always)]
-unsafe fn table(entry: impl Fn(usize) -> u8) -> uint8x16_t {
-    let bytes: [u8; 16] = std::array::from_fn(entry);
-    // SAFETY: 16 readable bytes.
-    unsafe { vld1q_u8(bytes.as_ptr()) }
-}
-
-/// The planes of a codebook.
-fn planes<const P: usize>(lut: &Lut) -> [&[u8; 256]; P] {
-    std::array::from_fn(|p| match (p, &lut.low) {
-        (1, Some(low)) => &**low,
-        _ => &lut.high,
-    })
-}
-
-/// MXTQ of two bits. A nibble holds two codes: a table for each of them takes
-/// the nibble as it is.
-struct Crumb<const P: usize> {
-    tables: [[uint8x16_t; 2]; P],
-}
-
-impl<const P: usize> Crumb<P> {
-    /// # Safety
-    /// None beyond NEON.
-    #[inline(always)]
-    unsafe fn new(lut: &Lut) -> Self {
-        // SAFETY: the caller's.
-        let tables = planes::<P>(lut)
-            .map(|lut| unsafe { [table(|i| lut[i & 3]), table(|i| lut[i >> 2 & 3])] });
-        Self { tables }
-    }
-}
-
-impl<const P: usize> Codes<4, P> for Crumb<P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[int8x16_t; 4]; P] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [low, high] = nibbles(vld1q_u8(at));
-            self.tables.map(|[first, second]| {
-                [
-                    signed(vqtbl1q_u8(first, low)),
-                    signed(vqtbl1q_u8(second, low)),
-                    signed(vqtbl1q_u8(first, high)),
-                    signed(vqtbl1q_u8(second, high)),
-                ]
-            })
-        }
-    }
-}
-
-/// MXTQ of four bits.
-struct Nibble<const P: usize> {
-    tables: [uint8x16_t; P],
-}
-
-impl<const P: usize> Nibble<P> {
-    /// # Safety
-    /// None beyond NEON.
-    #[inline(always)]
-    unsafe fn new(lut: &Lut) -> Self {
-        // SAFETY: the caller's.
-        let tables = planes::<P>(lut).map(|lut| unsafe { table(|i| lut[i]) });
-        Self { tables }
-    }
-}
-
-impl<const P: usize> Codes<2, P> for Nibble<P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[int8x16_t; 2]; P] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [low, high] = nibbles(vld1q_u8(at));
-            self.tables.map(|table| {
-                [
-                    signed(vqtbl1q_u8(table, low)),
-                    signed(vqtbl1q_u8(table, high)),
-                ]
-            })
-        }
-    }
-}
-
-/// MXTQ of eight bits, in four tables of 64 bytes.
-struct Byte<'a, const P: usize> {
-    planes: [&'a [u8; 256]; P],
-}
-
-impl<const P: usize> Codes<1, P> for Byte<'_, P> {
-    #[inline(always)]
-    unsafe fn load(&self, at: *const u8, _: *const u8) -> [[int8x16_t; 1]; P] {
-        // SAFETY: the caller's 16 bytes, and 256 of each plane.
-        unsafe {
-            let packed = vld1q_u8(at);
-            self.planes.map(|lut| {
-                let lut = lut.as_ptr();
-                // An index beyond a table leaves what an earlier one gave.
-                let mut found = vqtbl4q_u8(vld1q_u8_x4(lut), packed);
-                for quarter in 1..4u8 {
-                    let table = vld1q_u8_x4(lut.add(64 * usize::from(quarter)));
-                    let index = vsubq_u8(packed, vdupq_n_u8(64 * quarter));
-                    found = vqtbx4q_u8(found, table, index);
-                }
-                [signed(found)]
-            })
-        }
-    }
-}
+pub(super) const QUADS: usize = PANEL / 4;
 
 features! {
 /// # Safety
@@ -350,7 +154,7 @@ unsafe fn dots<const T: usize, const V: usize, const P: usize, C: Codes<V, P>>(
 features! {
 /// Four numbers in f16.
 #[inline]
-unsafe fn widened(at: *const u8) -> float32x4_t {
+pub(super) unsafe fn widened(at: *const u8) -> float32x4_t {
     let wide: float32x4_t;
     // SAFETY: the caller's 8 readable bytes; the rest are registers.
     unsafe {
@@ -449,7 +253,7 @@ fn integers<const T: usize>(x: &Activations, token: usize) -> [[&[i8]; 2]; T] {
 
 features! {
 #[inline]
-unsafe fn stored(rows: [float32x4_t; QUADS]) -> [f32; PANEL] {
+pub(super) unsafe fn stored(rows: [float32x4_t; QUADS]) -> [f32; PANEL] {
     let mut y = [0.0f32; PANEL];
     for (y, row) in y.as_chunks_mut::<4>().0.iter_mut().zip(rows) {
         // SAFETY: 4 floats.
@@ -497,95 +301,5 @@ unsafe fn mxtq<const T: usize, const V: usize, const P: usize, C: Codes<V, P>>(
             finish(dot, f32::from_le_bytes(norms[r]), unit)
         })
     })
-}
-}
-
-/// Panels that are multiplied at a time, so that sums wait less for each other.
-const FLOAT_PANELS: usize = 2;
-
-features! {
-/// # Safety
-/// The processor has these features; `panels` lie within `w`, and `x` holds rows
-/// of `w.cols`.
-pub unsafe fn float(w: &FloatPanels, panels: Range<usize>, x: &[f32], sink: Sink<'_>) {
-    let mut panel = panels.start;
-    while panel < panels.end {
-        // SAFETY: the caller's.
-        unsafe {
-            if panels.end - panel >= FLOAT_PANELS {
-                float_tokens::<FLOAT_PANELS>(w, panel, x, sink);
-                panel += FLOAT_PANELS;
-            } else {
-                float_tokens::<1>(w, panel, x, sink);
-                panel += 1;
-            }
-        }
-    }
-}
-}
-
-features! {
-#[inline]
-unsafe fn float_tokens<const P: usize>(w: &FloatPanels, panel: usize, x: &[f32], sink: Sink<'_>) {
-    let tokens = x.len() / w.cols.max(1);
-    let mut token = 0;
-    while token < tokens {
-        // SAFETY: the caller's.
-        token += unsafe {
-            match tokens - token {
-                1 => float_tile::<P, 1>(w, panel, x, token, sink),
-                _ => float_tile::<P, 2>(w, panel, x, token, sink),
-            }
-        };
-    }
-}
-}
-
-features! {
-#[inline]
-unsafe fn float_tile<const P: usize, const T: usize>(
-    w: &FloatPanels,
-    panel: usize,
-    x: &[f32],
-    token: usize,
-    sink: Sink<'_>,
-) -> usize {
-    let size = w.width.size();
-    let data: [*const u8; P] = std::array::from_fn(|p| w.panel(panel + p).as_ptr());
-    let rows: [&[f32]; T] = std::array::from_fn(|t| &x[(token + t) * w.cols..][..w.cols]);
-    let mut sums = [[[vdupq_n_f32(0.0); QUADS]; P]; T];
-    // SAFETY: `w.cols` columns of 16 numbers in each panel.
-    unsafe {
-        macro_rules! columns {
-            ($load:expr) => {
-                for c in 0..w.cols {
-                    for p in 0..P {
-                        for quad in 0..QUADS {
-                            let weights = $load(data[p].add((c * PANEL + 4 * quad) * size));
-                            for t in 0..T {
-                                let sum = &mut sums[t][p][quad];
-                                *sum = vfmaq_n_f32(*sum, weights, rows[t][c]);
-                            }
-                        }
-                    }
-                }
-            };
-        }
-        match w.width {
-            FloatWidth::F16 => columns!(|at: *const u8| widened(at)),
-            FloatWidth::Bf16 => columns!(|at: *const u8| {
-                let narrow = vreinterpret_u16_u8(vld1_u8(at));
-                vreinterpretq_f32_u32(vshll_n_u16::<16>(narrow))
-            }),
-            FloatWidth::F32 => columns!(|at: *const u8| vreinterpretq_f32_u8(vld1q_u8(at))),
-        }
-    }
-    for (t, sums) in sums.iter().enumerate() {
-        for (p, sum) in sums.iter().enumerate() {
-            // SAFETY: the features are enabled here.
-            sink(token + t, panel + p, &unsafe { stored(*sum) });
-        }
-    }
-    T
 }
 }
