@@ -228,5 +228,10 @@ mod tests {
         assert!(arena.filled(&pool, CHUNK, |_| ()).is_none());
         assert!(arena.filled(&pool, CHUNK / 2, |_| ()).is_some());
         assert_eq!(arena.refused(), CHUNK);
+        assert!(
+            Arena::new(usize::MAX)
+                .filled(&pool, usize::MAX / 2, |_| ())
+                .is_none()
+        );
     }
 }

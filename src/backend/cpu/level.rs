@@ -13,6 +13,9 @@ pub(super) enum Level {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// With dot products.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
@@ -26,6 +29,10 @@ impl Level {
             if limit >= Instructions::Avx2 && has_avx2() {
                 return Self::Avx2;
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if limit >= Instructions::Neon && has_neon() {
+            return Self::Neon;
         }
         let _ = limit;
         Self::Baseline
@@ -48,12 +55,14 @@ impl Level {
             Self::Avx2 => Instructions::Avx2,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Instructions::Avx512,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Instructions::Neon,
         }
     }
 
     #[cfg(test)]
     pub(super) fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other architectures have one level")]
+        #[allow(unused_mut, reason = "some architectures have one level")]
         let mut levels = vec![Self::Baseline];
         #[cfg(target_arch = "x86_64")]
         {
@@ -63,6 +72,10 @@ impl Level {
             if has_avx512() {
                 levels.push(Self::Avx512);
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if has_neon() {
+            levels.push(Self::Neon);
         }
         levels
     }
@@ -85,6 +98,13 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vbmi")
+}
+
+/// What the NEON kernels use.
+#[cfg(target_arch = "aarch64")]
+fn has_neon() -> bool {
+    std::arch::is_aarch64_feature_detected!("neon")
+        && std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
 /// Defines `fn $name($level, args...)` that runs `$body`, an `#[inline(always)]`
@@ -122,3 +142,17 @@ macro_rules! per_level {
 }
 
 pub(super) use per_level;
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+
+    /// Under an emulator a level that is not found would go untested unseen.
+    #[test]
+    fn the_level_to_be_tested_is_there() {
+        if let Ok(required) = std::env::var("CAIRN_REQUIRE_LEVEL") {
+            let best = Level::available().pop().expect("a level");
+            assert_eq!(format!("{best:?}"), required);
+        }
+    }
+}

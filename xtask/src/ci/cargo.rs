@@ -1,6 +1,8 @@
 //! The jobs that are one cargo command each.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 pub fn fmt() -> Result<String> {
     cargo(&["fmt", "--all", "--check"], &[])?;
@@ -76,4 +78,28 @@ pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<String>
     command.args(arguments).envs(environment.iter().copied());
     crate::execute(&mut command, &format!("`cargo {}`", arguments.join(" ")))?;
     Ok(String::new())
+}
+
+/// Sees to it that rustc has the standard library for `target`.
+pub fn install_target(target: &str) -> Result<()> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", target])
+        .output()
+        .context("rustc can't be started")?;
+    let folder = String::from_utf8_lossy(&output.stdout);
+    if std::path::Path::new(folder.trim()).is_dir() {
+        return Ok(());
+    }
+    let remedy = format!(
+        "rustc has no standard library for {target}, and `rustup target add {target}` did not \
+         install it: install it by hand"
+    );
+    let status = Command::new("rustup")
+        .args(["target", "add", target])
+        .current_dir(crate::root())
+        .status()
+        .with_context(|| remedy.clone())?;
+    ensure!(status.success(), remedy);
+    Ok(())
 }

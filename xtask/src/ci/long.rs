@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Job, cargo, job};
+use super::{Job, cargo, emulated, job};
 use crate::jang::Profile;
 use crate::{demo, probe, synth};
 
@@ -14,6 +14,8 @@ pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
     job("head-audit", head_audit),
+    job("valgrind", emulated::valgrind),
+    job("miri", emulated::miri),
     job("demo-made", demo_made),
     job("demo-bf16", demo_bf16),
     job("demo-bundle", demo_bundle),

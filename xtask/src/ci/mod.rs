@@ -2,6 +2,7 @@
 //! What CI runs is exactly this, so a laptop and CI can't disagree.
 
 mod cargo;
+mod emulated;
 mod graph;
 mod licences;
 mod long;
@@ -41,6 +42,7 @@ const JOBS: &[Job] = &[
     job("policy", cargo::policy),
     job("doc", cargo::doc),
     job("test", cargo::test),
+    job("neon", emulated::neon),
     job("linux-graph", graph::linux),
     job("macos-graph", graph::macos),
     job("macos", mlx::macos),

@@ -314,6 +314,8 @@ impl Level {
             Self::Avx2 => false,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
         }
     }
 }

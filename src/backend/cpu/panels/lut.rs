@@ -88,16 +88,21 @@ fn error(codebook: &[f32], unit: f64) -> f64 {
 /// The unit in whose multiples of up to 127 the codebook fits best.
 fn best_unit(codebook: &[f32]) -> f64 {
     let largest = largest(codebook);
-    (1..=ONE_PLANE_MAX)
-        .map(|steps| largest / f64::from(steps))
-        .flat_map(|unit| {
-            // The largest entry need not be hit exactly.
-            (-20..=20).map(move |i| unit * (1.0 + f64::from(i) * 1e-5))
-        })
-        .filter(|unit| largest / unit < f64::from(ONE_PLANE_MAX) + 0.5)
-        .map(|unit| (unit, error(codebook, unit)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map_or(largest, |(unit, _)| unit)
+    let mut best = (f64::INFINITY, largest);
+    for steps in 1..=ONE_PLANE_MAX {
+        // The largest entry need not be hit exactly.
+        for i in -20..=20 {
+            let unit = largest / f64::from(steps) * (1.0 + f64::from(i) * 1e-5);
+            if largest / unit >= f64::from(ONE_PLANE_MAX) + 0.5 {
+                continue;
+            }
+            let error = error(codebook, unit);
+            if error < best.0 {
+                best = (error, unit);
+            }
+        }
+    }
+    best.1
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ mod simd;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod bits_tests;
+#[cfg(test)]
 mod tests;
 
 pub(super) use activations::Activations;

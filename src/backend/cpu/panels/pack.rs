@@ -13,6 +13,10 @@ use crate::quant::{Format, Matrix, MxtqTables, ScaleType};
 /// Columns of MXTQ panels are a multiple of this.
 const STEP: usize = 64;
 
+/// Most columns of MXTQ panels: kernels add up to 255 * 127 a column in 32 bits.
+const MAX_WIDTH: usize = 1 << 16;
+const _: () = assert!(MAX_WIDTH * 255 * 127 <= i32::MAX as usize);
+
 /// Bytes that threads write at one place.
 #[derive(Clone, Copy)]
 struct Output(*mut u8);
@@ -60,7 +64,8 @@ fn rows_of(data: &[u8], row_bytes: usize, rows: usize, panel: usize) -> [&[u8]; 
 }
 
 impl IntegerPanels {
-    /// `None` if the format has no integer panels or there is no memory.
+    /// `None` if the format has no integer panels, an MXTQ row is too wide for
+    /// them, or there is no memory.
     pub fn pack(cx: &Context, matrix: &Matrix) -> Option<Self> {
         match &matrix.format {
             Format::Affine { .. } => Affine::of(matrix)?.pack(cx),
@@ -257,6 +262,9 @@ fn mxtq(
     tables: &Arc<MxtqTables>,
 ) -> Option<IntegerPanels> {
     let width = matrix.cols.next_multiple_of(STEP);
+    if width > MAX_WIDTH {
+        return None;
+    }
     let row_bytes = matrix.row_bytes();
     let panels = matrix.rows.div_ceil(PANEL);
     let packed = packed_bits(bits);

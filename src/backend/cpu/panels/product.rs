@@ -34,7 +34,13 @@ pub fn integer_product(
         // SAFETY: `Level::detect` saw the features on this processor; the ranges
         // and lengths are checked above.
         Level::Avx512 => unsafe { simd::avx512::integer(w, panels, x, tokens, sink) },
-        _ => simd::portable::integer(w, panels, x, tokens, sink),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 => unsafe { simd::avx2::integer(w, panels, x, tokens, sink) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Level::Neon => unsafe { simd::neon::integer(w, panels, x, tokens, sink) },
+        Level::Baseline => simd::portable::integer(w, panels, x, tokens, sink),
     }
 }
 
@@ -74,10 +80,17 @@ pub fn float_product(
     sink: Sink<'_>,
 ) {
     assert!(panels.end <= w.panels() && x.len().is_multiple_of(w.cols.max(1)));
+    debug_assert!(w.data.as_ptr().addr().is_multiple_of(64));
     match cx.level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Level::Avx512 => unsafe { simd::avx512::float(w, panels, x, sink) },
-        _ => simd::portable::float(w, panels, x, sink),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 => unsafe { simd::avx2::float(w, panels, x, sink) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Level::Neon => unsafe { simd::neon::float(w, panels, x, sink) },
+        Level::Baseline => simd::portable::float(w, panels, x, sink),
     }
 }

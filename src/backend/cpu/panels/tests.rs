@@ -1,5 +1,6 @@
 //! Every kernel of every instruction set against what a product means.
 
+use super::float::FloatWidth;
 use super::*;
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::Level;
@@ -14,7 +15,7 @@ pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-fn context(level: Level) -> Context {
+pub(super) fn context(level: Level) -> Context {
     limited(level.instructions())
 }
 
@@ -42,7 +43,7 @@ fn name(cx: &Context) -> String {
 }
 
 /// Products of all rows with all tokens, `[tokens, rows]`.
-fn product(cx: &Context, w: &IntegerPanels, x: &Activations) -> Vec<f32> {
+pub(super) fn product(cx: &Context, w: &IntegerPanels, x: &Activations) -> Vec<f32> {
     let mut y = vec![0.0; x.tokens * w.rows];
     integer_product(
         cx,
@@ -61,7 +62,7 @@ fn product(cx: &Context, w: &IntegerPanels, x: &Activations) -> Vec<f32> {
     y
 }
 
-type Pack = fn(&Context, &Matrix) -> Option<IntegerPanels>;
+pub(super) type Pack = fn(&Context, &Matrix) -> Option<IntegerPanels>;
 
 fn check(matrix: &Matrix, pack: Pack, tolerance: f64) {
     let tokens = 11;
@@ -170,7 +171,7 @@ fn stored_rows_and_panels_give_the_same_bits() {
 /// Tokens that are multiplied at once.
 const MOST: usize = 40;
 
-fn bits(y: &[f32]) -> Vec<u32> {
+pub(super) fn bits(y: &[f32]) -> Vec<u32> {
     y.iter().map(|y| y.to_bits()).collect()
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-pub use topology::usable_cores;
+use topology::usable_cores;
 
 /// How long a thread without work spins before it parks. Longer than anything
 /// between two regions of a token, shorter than anybody notices.
@@ -82,7 +82,10 @@ impl Pool {
     /// If a thread can't be started.
     pub fn new(threads: usize) -> io::Result<Self> {
         let cores = usable_cores();
-        let count = if threads == 0 { cores.len() } else { threads }.max(1);
+        let count = if threads == 0 { cores.count } else { threads };
+        // Only a pool that has all cores keeps its threads on them: of several
+        // smaller ones, each would take the first.
+        let pinned = cores.pinned.filter(|cores| cores.len() == count);
         let shared = Arc::new(Shared {
             claim: AtomicU64::new(0),
             len: AtomicUsize::new(0),
@@ -102,8 +105,7 @@ impl Pool {
         };
         for i in 1..count {
             let shared = Arc::clone(&shared);
-            // More threads than cores would only fight over the pinned ones.
-            let core = (count <= cores.len()).then(|| cores[i]);
+            let core = pinned.as_ref().map(|cores| cores[i]);
             let worker = std::thread::Builder::new()
                 .name(format!("cairn-cpu-{i}"))
                 .spawn(move || {
@@ -172,6 +174,8 @@ impl Shared {
             let work = unsafe { &*data.cast::<F>() };
             work(items);
         }
+        // From here to the end of the loop below nothing may unwind: the region
+        // runs `work`, which lives no longer than this call.
         // SAFETY: this thread owns the region (`Pool::owner`), and none is
         // running: nobody holds a claim, so nobody reads the job.
         unsafe {
@@ -194,7 +198,7 @@ impl Shared {
         while self.take_part(region) {}
         let mut rounds = 0u32;
         while self.done.load(Ordering::Acquire) < len {
-            rounds += 1;
+            rounds = rounds.saturating_add(1);
             if rounds > YIELD_AFTER {
                 std::thread::yield_now();
             } else {
@@ -237,7 +241,13 @@ impl Shared {
             // region's length, which needs this part.
             let run = || unsafe { (job.call)(job.data, part) };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-                lock(&self.panic).get_or_insert(panic);
+                let mut first = lock(&self.panic);
+                match &*first {
+                    // A payload that panics when dropped would leave this part
+                    // uncounted and its owner waiting.
+                    Some(_) => std::mem::forget(panic),
+                    None => *first = Some(panic),
+                }
             }
         }
         self.done.fetch_add(size, Ordering::Release);
@@ -286,71 +296,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_item_is_run_once_by_any_number_of_threads() {
-        for threads in [1, 2, 4, 7] {
-            let pool = Pool::new(threads).expect("threads");
-            for len in [0usize, 1, 2, 3, 16, 1000] {
-                let seen: Vec<AtomicUsize> = (0..len).map(|_| AtomicUsize::new(0)).collect();
-                for grain in [1, 5] {
-                    pool.run(len, grain, |items| {
-                        for i in items {
-                            seen[i].fetch_add(1, Ordering::Relaxed);
-                        }
-                    });
-                }
-                assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 2));
-            }
-        }
-    }
-
-    #[test]
-    fn many_short_regions_and_pauses_between_them() {
-        let pool = Pool::new(3).expect("threads");
-        let sum = AtomicUsize::new(0);
-        for round in 0..3000 {
-            pool.each(8, |i| {
-                sum.fetch_add(i, Ordering::Relaxed);
-            });
-            if round % 500 == 0 {
-                std::thread::sleep(SPIN * 2);
-            }
-        }
-        assert_eq!(sum.into_inner(), 3000 * 28);
-    }
-
-    #[test]
-    fn a_panic_comes_out_and_the_pool_goes_on() {
-        let pool = Pool::new(2).expect("threads");
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            pool.each(10, |i| assert!(i != 7, "seven"));
-        }));
-        assert!(caught.is_err());
-        let count = AtomicUsize::new(0);
-        pool.each(10, |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        assert_eq!(count.into_inner(), 10);
-    }
-
-    #[test]
-    fn regions_of_regions_and_of_other_threads_do_not_wait_for_each_other() {
-        let pool = Pool::new(2).expect("threads");
-        let count = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
-                    pool.each(20, |_| {
-                        pool.each(5, |_| {
-                            count.fetch_add(1, Ordering::Relaxed);
-                        });
-                    });
-                });
-            }
-        });
-        assert_eq!(count.into_inner(), 300);
-    }
-}
+mod tests;
