@@ -2,7 +2,7 @@
 
 use super::huge::Arena;
 use super::level::Level;
-use super::options::{CpuOptions, Instructions, Precision};
+use super::options::{CpuOptions, HeadSwitch, Instructions, Precision};
 use super::pool::Pool;
 
 pub(super) struct Context {
@@ -11,6 +11,7 @@ pub(super) struct Context {
     /// Whether tiles of int8 may be multiplied in AMX.
     pub amx: bool,
     pub precision: Precision,
+    pub head: HeadSwitch,
     pub pool: Pool,
     pub arena: Arena,
 }
@@ -24,6 +25,7 @@ impl Context {
             level: Level::detect(limit),
             amx: false,
             precision: options.precision,
+            head: HeadSwitch::new(options.head),
             pool: Pool::new(options.threads)?,
             arena: Arena::default(),
         })

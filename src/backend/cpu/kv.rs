@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use half::f16;
 
-use crate::backend::{KvDtype, KvStore};
+use crate::backend::{KvDtype, KvStore, uniform};
 use crate::quant::widen_f16;
 
 /// Positions per block.
@@ -134,5 +134,15 @@ impl KvStore for Kv {
             self.len = len;
             self.blocks.truncate(len.div_ceil(BLOCK));
         }
+    }
+
+    fn fill(&mut self, positions: usize) -> bool {
+        let number = |seed, i: usize| uniform(seed, i as u64) as f32 - 0.5;
+        let [k, v]: [Vec<f32>; 2] =
+            [1, 2].map(|seed| (0..self.width).map(|i| number(seed, i)).collect());
+        for _ in 0..positions {
+            self.push(&k, &v);
+        }
+        true
     }
 }

@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod panels;
 mod pool;
+mod roof;
 mod rows;
 pub(super) mod selftest;
 mod tensor;
@@ -30,6 +31,7 @@ pub use cca::CcaState;
 pub use experts::Routes;
 pub use kv::Kv;
 pub use options::{CpuOptions, HeadMode, Instructions, Precision};
+pub use roof::{ReadRoof, read_roof};
 pub use selftest::CpuRunner;
 pub use tensor::Tensor;
 pub use weight::Weight;
@@ -93,6 +95,18 @@ impl Backend for CpuBackend {
             frames: vec![0.0; shape.context_frames() * shape.channels()],
             previous: vec![0.0; shape.half_values()],
         }
+    }
+
+    fn weight_bytes(&self, weight: &Weight) -> Option<u64> {
+        Some(weight.bytes() as u64)
+    }
+
+    fn stack_bytes(&self, stack: &Vec<Weight>) -> Option<Vec<u64>> {
+        Some(stack.iter().map(|w| w.bytes() as u64).collect())
+    }
+
+    fn set_head(&self, mode: HeadMode) {
+        self.cx.head.set(mode);
     }
 
     fn read(&self, tensor: &Tensor) -> Vec<f32> {

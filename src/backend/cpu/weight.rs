@@ -30,6 +30,15 @@ impl Weight {
         Self { rows, packed }
     }
 
+    /// Bytes that a product reads.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.packed {
+            Packed::No => self.matrix().bytes(),
+            Packed::Integer(panels) => panels.bytes(),
+            Packed::Float(panels) => panels.data.len(),
+        }
+    }
+
     pub(super) fn matrix(&self) -> &Matrix {
         self.rows.matrix()
     }
