@@ -18,7 +18,7 @@ mod sample;
 mod traits;
 mod weights;
 
-pub use memory::own_memory;
+pub use memory::{available_memory, own_memory};
 pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};

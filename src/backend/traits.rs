@@ -123,12 +123,27 @@ pub trait Backend: Send + Sync + Sized + 'static {
         format!("{}, f32 activations", self.name())
     }
 
+    /// What decides the bits of its results: the kind of arithmetic and the
+    /// version of the kernels. Caches and replays of one id may be mixed.
+    fn numerics(&self) -> String {
+        format!("{}-f32-1", self.name())
+    }
+
+    /// What the user should know about how the weights were taken in, a line each.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs a step's worth of operations where the backend wants them run
     /// (its own threads, its own stream). Uploads, reading and every operation
     /// are called in here; ids and empty states may be made anywhere.
     fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         work()
     }
+
+    /// The calling thread will be the one that enters, and has little else to do:
+    /// it may be given a processor.
+    fn adopt_thread(&self) {}
 
     /// What has gone wrong on the device since this was last asked, in one line.
     /// What was read from it in that time means nothing.
@@ -198,6 +213,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
         x: &Self::Tensor,
         bias: Option<&Self::Vector>,
     ) -> Self::Tensor;
+    /// `x W^T` for several matrices of the same input.
+    fn linears<const N: usize>(
+        &self,
+        weights: [&Self::Weight; N],
+        x: &Self::Tensor,
+    ) -> [Self::Tensor; N] {
+        weights.map(|weight| self.linear(weight, x, None))
+    }
     /// `x * rsqrt(mean(x^2) + eps) * gain`.
     fn rms_norm(&self, x: &Self::Tensor, gain: &Self::Vector, eps: f32) -> Self::Tensor;
     /// `x + y * scale`.

@@ -2,10 +2,13 @@
 //! mapped, so opening reads no more of them than validation looks at.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::quant::Bytes;
+use memmap2::Mmap;
+
+use crate::quant::{Bytes, Memory};
 
 use super::error::{DOWNLOAD_AGAIN, Error};
 
@@ -85,6 +88,31 @@ impl Storage {
             return Err(Error::file(name, problem, DOWNLOAD_AGAIN));
         }
         Ok(bytes)
+    }
+}
+
+impl Memory for Mmap {
+    fn will_read(&self, part: Range<usize>) {
+        // Pages are mapped in one call instead of one fault each. Where the
+        // system has no such call, they come by themselves.
+        #[cfg(target_os = "linux")]
+        let _ = self.advise_range(memmap2::Advice::PopulateRead, part.start, part.len());
+        #[cfg(not(target_os = "linux"))]
+        let _ = part;
+    }
+
+    fn release(&self, part: Range<usize>) {
+        // Whole pages only: the others belong to neighbours as well.
+        let page = rustix::param::page_size();
+        let start = part.start.next_multiple_of(page);
+        let end = part.end / page * page;
+        if start < end {
+            // SAFETY: the map is of a file and nothing was written to it, so its
+            // pages come back from the file when they are read again.
+            let _ = unsafe {
+                self.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
+            };
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct EngineInfo {
     pub experts: usize,
     /// Backend and activation type, e.g. "cpu, f32 activations".
     pub backend: String,
+    /// What decides the bits of its results: caches and replays belong to it.
+    pub numerics: String,
     /// What the user should know about how it was loaded, a line each.
     pub notices: Vec<String>,
 }
@@ -133,6 +135,10 @@ pub trait Engine: Send {
     /// Forgets all but the first `len` tokens. Exact. Returns how many tokens
     /// were run again to rebuild the convolution state: at most twice the layers.
     fn truncate(&self, cache: &mut Cache, len: usize) -> Result<usize, Error>;
+
+    /// The calling thread will be the one that runs this engine, and has little
+    /// else to do: it may be given a processor.
+    fn adopt_thread(&self) {}
 
     /// What a benchmark needs, of engines that can be measured.
     fn measure(&self) -> Option<&dyn Measure> {

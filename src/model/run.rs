@@ -8,7 +8,9 @@ use super::measure::{Clock, Measure, Stage, Traffic};
 use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
 use crate::backend::cpu::HeadMode;
-use crate::backend::{Backend, HeadReads, KvDtype, KvMode, KvStore, Rows, SampleSpec, Segment};
+use crate::backend::{
+    Backend, HeadReads, KvDtype, KvMode, KvStore, Rows, SampleSpec, Segment, SkipMode,
+};
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
@@ -48,7 +50,8 @@ impl<B: Backend> ZayaEngine<B> {
                 layers: config.layers,
                 experts: config.experts,
                 backend: backend.describe(),
-                notices,
+                numerics: numerics(&backend, options),
+                notices: notices.into_iter().chain(backend.notices()).collect(),
             },
             traffic: model.traffic(&backend, tensors, options.kv),
             model,
@@ -171,6 +174,19 @@ impl<B: Backend> ZayaEngine<B> {
     }
 }
 
+/// The backend's id, and what else an engine computes with.
+fn numerics<B: Backend>(backend: &B, options: &LoadOptions) -> String {
+    let skip = match options.skip {
+        SkipMode::ScaledInput => "scaled",
+        SkipMode::Zero => "zero",
+    };
+    let kv = match options.kv {
+        KvDtype::F16 => "f16",
+        KvDtype::F32 => "f32",
+    };
+    format!("{}/skip-{skip}/kv-{kv}", backend.numerics())
+}
+
 /// What the step after one with this spec will most likely be asked to do;
 /// `None` if that depends on what is sampled.
 fn following(spec: &SampleSpec) -> Option<SampleSpec> {
@@ -281,6 +297,10 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         });
         self.sound().inspect_err(|_| self.clear(cache))?;
         Ok(count)
+    }
+
+    fn adopt_thread(&self) {
+        self.backend.adopt_thread();
     }
 
     fn measure(&self) -> Option<&dyn Measure> {

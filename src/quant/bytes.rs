@@ -4,8 +4,21 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// Whatever keeps the bytes alive: a memory map, a `Vec<u8>`, embedded data.
-pub type Owner = Arc<dyn AsRef<[u8]> + Send + Sync>;
+/// Memory that bytes lie in: a memory map, a `Vec<u8>`, embedded data.
+pub trait Memory: AsRef<[u8]> + Send + Sync {
+    /// All of this part will be read, soon and once.
+    fn will_read(&self, _part: Range<usize>) {}
+
+    /// This part will hardly be read again: what backs it need not stay in
+    /// memory. Its content does not change.
+    fn release(&self, _part: Range<usize>) {}
+}
+
+impl Memory for Vec<u8> {}
+impl Memory for &'static [u8] {}
+
+/// Keeps the bytes alive.
+pub type Owner = Arc<dyn Memory>;
 
 #[derive(Clone)]
 pub struct Bytes {
@@ -35,6 +48,16 @@ impl Bytes {
     /// whole files to a device wraps each owner once.
     pub fn owner(&self) -> (&Owner, Range<usize>) {
         (&self.owner, self.range.clone())
+    }
+
+    /// All of the region will be read, soon and once.
+    pub fn will_read(&self) {
+        self.owner.will_read(self.range.clone());
+    }
+
+    /// The region will hardly be read again.
+    pub fn release(&self) {
+        self.owner.release(self.range.clone());
     }
 
     /// The part `range` of this region.

@@ -15,7 +15,7 @@ mod tables;
 mod validate;
 
 pub use affine::{AFFINE_BITS, AFFINE_GROUPS, Affine, encode_affine, pack_dense, unpack_dense};
-pub use bytes::{Bytes, Owner};
+pub use bytes::{Bytes, Memory, Owner};
 pub use codebook::{boundaries, codebook};
 pub use decode::{widen_bf16, widen_f16};
 pub use hadamard::{blocks, rotate, rotate_back};

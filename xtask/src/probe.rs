@@ -29,6 +29,8 @@ pub struct Args {
 pub struct Report {
     /// Opening the bundle when its files are in the page cache.
     pub open_seconds: f64,
+    /// From the opened bundle to an engine.
+    pub load_seconds: f64,
     pub prefill_seconds: f64,
     pub generate_seconds: f64,
     /// Most memory at any time that is not a mapped file's; 0 where the system
@@ -59,7 +61,9 @@ fn measure(args: &Args) -> Result<Report> {
     let bundle = Bundle::open(&args.model)?;
     let open_seconds = start.elapsed().as_secs_f64();
 
+    let start = Instant::now();
     let engine = cairn::model::load(&bundle, &LoadOptions::default())?;
+    let load_seconds = start.elapsed().as_secs_f64();
     let vocab = engine.info().vocab;
     // Ordinary tokens, spread over the vocabulary.
     let ids: Vec<u32> = (0..prompt)
@@ -94,6 +98,7 @@ fn measure(args: &Args) -> Result<Report> {
     let (busiest_expert, experts_used) = spread(&routes, engine.info().experts);
     Ok(Report {
         open_seconds,
+        load_seconds,
         prefill_seconds,
         generate_seconds: start.elapsed().as_secs_f64(),
         peak_bytes: memory.stop(),

@@ -1,9 +1,11 @@
 //! What every operation of the CPU backend works with.
 
+use super::cca::Rotary;
 use super::huge::Arena;
 use super::level::Level;
 use super::options::{CpuOptions, HeadSwitch, Instructions, Precision};
 use super::pool::Pool;
+use crate::backend::available_memory;
 
 pub(super) struct Context {
     /// Instructions to use.
@@ -14,9 +16,18 @@ pub(super) struct Context {
     pub head: HeadSwitch,
     pub pool: Pool,
     pub arena: Arena,
+    pub rotary: Rotary,
 }
 
 impl Context {
+    /// The instructions in use.
+    pub fn instructions(&self) -> Instructions {
+        match self.amx {
+            true => Instructions::Amx,
+            false => self.level.instructions(),
+        }
+    }
+
     /// # Errors
     /// If the threads can't be started.
     pub fn new(options: &CpuOptions) -> std::io::Result<Self> {
@@ -27,7 +38,19 @@ impl Context {
             precision: options.precision,
             head: HeadSwitch::new(options.head),
             pool: Pool::new(options.threads)?,
-            arena: Arena::default(),
+            arena: Arena::new(weights_budget()),
+            rotary: Rotary::default(),
         })
+    }
+}
+
+/// Memory that is left for what is not weights: keys and values, activations.
+const RESERVE: u64 = 768 << 20;
+
+/// Bytes that weights may take.
+fn weights_budget() -> usize {
+    match available_memory() {
+        Some(bytes) => usize::try_from(bytes.saturating_sub(RESERVE)).unwrap_or(usize::MAX),
+        None => usize::MAX,
     }
 }

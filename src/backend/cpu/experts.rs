@@ -1,13 +1,19 @@
-//! Top-1 routing, and products with each row's own expert.
+//! Top-1 routing, and SwiGLU over each row's own expert. Rows are sorted by
+//! expert, so that an expert's weights are read once a call.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::CpuBackend;
 use super::attention::softmax;
 use super::context::Context;
+use super::elementwise::{silu_times, swiglu};
 use super::linear::linear;
+use super::output::Output;
+use super::panels::{Activations, IntegerPanels, PANEL, integer_product};
 use super::tensor::Tensor;
-use super::weight::Weight;
-use crate::backend::SkipMode;
+use super::weight::{Packed, Weight};
+use crate::backend::{ExpertWeights, SkipMode};
 
 /// The chosen class of each row and its probability.
 #[derive(Clone, Debug)]
@@ -24,6 +30,31 @@ impl Routes {
             classes: Arc::new(classes),
         }
     }
+
+    /// Rows sorted by expert, and each chosen expert's part of them; rows of
+    /// classes from `experts` on are left out.
+    fn sorted(&self, experts: usize) -> Sorted {
+        let mut rows: Vec<u32> = (0..self.classes.len() as u32)
+            .filter(|&row| usize::from(self.classes[row as usize]) < experts)
+            .collect();
+        rows.sort_by_key(|&row| self.classes[row as usize]);
+        let mut parts: Vec<(usize, Range<usize>)> = Vec::new();
+        for (i, &row) in rows.iter().enumerate() {
+            let expert = usize::from(self.classes[row as usize]);
+            match parts.last_mut() {
+                Some((last, part)) if *last == expert => part.end = i + 1,
+                _ => parts.push((expert, i..i + 1)),
+            }
+        }
+        Sorted { rows, parts }
+    }
+}
+
+/// Rows by expert.
+struct Sorted {
+    rows: Vec<u32>,
+    /// Expert, and its places in `rows`.
+    parts: Vec<(usize, Range<usize>)>,
 }
 
 pub(super) fn choose(logits: &Tensor, biases: &[f32]) -> Routes {
@@ -47,31 +78,160 @@ pub(super) fn choose(logits: &Tensor, biases: &[f32]) -> Routes {
     }
 }
 
-/// Rows are grouped by expert, so that each weight row is decoded once a call.
+/// Each row times the matrix of its expert; zero for skipped rows.
 pub(super) fn expert_linear(cx: &Context, stack: &[Weight], x: &Tensor, routes: &Routes) -> Tensor {
     let out = stack.first().map_or(0, |w| w.matrix().rows);
     let mut data = vec![0.0; x.rows() * out];
-    let mut by_expert: Vec<Vec<usize>> = vec![Vec::new(); stack.len()];
-    for (row, &class) in routes.classes.iter().enumerate() {
-        if let Some(rows) = by_expert.get_mut(usize::from(class)) {
-            rows.push(row);
-        }
-    }
-    for (weight, rows) in stack
-        .iter()
-        .zip(&by_expert)
-        .filter(|(_, rows)| !rows.is_empty())
-    {
-        let y = if rows.len() == x.rows() {
-            linear(cx, weight, x, None)
-        } else {
-            linear(cx, weight, &super::elementwise::select_rows(x, rows), None)
-        };
+    let sorted = routes.sorted(stack.len());
+    for (expert, part) in sorted.parts {
+        let rows = &sorted.rows[part];
+        let y = linear(cx, &stack[expert], &x.select(rows), None);
         for (&row, y) in rows.iter().zip(y.iter_rows()) {
-            data[row * out..(row + 1) * out].copy_from_slice(y);
+            data[row as usize * out..][..out].copy_from_slice(y);
         }
     }
     Tensor::new(x.rows(), out, data)
+}
+
+/// SwiGLU over each row's expert, times the row's weight; for skipped rows what
+/// `skip` says.
+pub(super) fn experts(
+    cx: &Context,
+    x: &Tensor,
+    routes: &Routes,
+    w: &ExpertWeights<CpuBackend>,
+    skip: SkipMode,
+) -> Tensor {
+    match Packs::of(w) {
+        Some(packs) => packs.run(cx, x, routes, skip),
+        None => {
+            let gate = expert_linear(cx, &w.gate, x, routes);
+            let up = expert_linear(cx, &w.up, x, routes);
+            let y = expert_linear(cx, &w.down, &swiglu(&gate, &up), routes);
+            combine(&y, x, routes, w.count, skip)
+        }
+    }
+}
+
+/// All experts' matrices as integer panels that share their inputs.
+struct Packs<'a> {
+    gate: Vec<&'a IntegerPanels>,
+    up: Vec<&'a IntegerPanels>,
+    down: Vec<&'a IntegerPanels>,
+}
+
+/// Panels of a part that a thread multiplies before it looks at the results.
+const AT_ONCE: usize = 4;
+
+impl<'a> Packs<'a> {
+    fn of(w: &'a ExpertWeights<CpuBackend>) -> Option<Self> {
+        let stack = |weights: &'a [Weight]| {
+            let panels = weights.iter().map(|weight| match &weight.packed {
+                Packed::Integer(panels) => Some(panels),
+                _ => None,
+            });
+            panels.collect::<Option<Vec<_>>>()
+        };
+        let packs = Self {
+            gate: stack(&w.gate)?,
+            up: stack(&w.up)?,
+            down: stack(&w.down)?,
+        };
+        let (gate, down) = (*packs.gate.first()?, *packs.down.first()?);
+        let inputs = packs.gate.iter().chain(&packs.up);
+        let alike = inputs
+            .clone()
+            .all(|w| w.shares_inputs_with(gate) && w.rows == gate.rows)
+            && packs
+                .down
+                .iter()
+                .all(|w| w.shares_inputs_with(down) && w.rows == down.rows);
+        alike.then_some(packs)
+    }
+
+    fn run(&self, cx: &Context, x: &Tensor, routes: &Routes, skip: SkipMode) -> Tensor {
+        let sorted = routes.sorted(self.gate.len());
+        let (gate, down) = (self.gate[0], self.down[0]);
+        let mut hidden = vec![0.0f32; sorted.rows.len() * gate.rows];
+        let inputs = Activations::of_rows(cx, x, &sorted.rows, gate);
+        let out = Output::new(&mut hidden, gate.rows);
+        sorted.for_parts(cx, gate.panels(), |expert, panels, tokens| {
+            let (gate, up) = (self.gate[expert], self.up[expert]);
+            let mut gates = vec![[0.0f32; PANEL]; AT_ONCE.min(panels.len()) * tokens.len()];
+            for first in panels.clone().step_by(AT_ONCE) {
+                let panels = first..panels.end.min(first + AT_ONCE);
+                let place = |token, panel| (panel - first) * tokens.len() + token - tokens.start;
+                integer_product(
+                    cx,
+                    gate,
+                    panels.clone(),
+                    &inputs,
+                    tokens.clone(),
+                    &mut |t, p, y| {
+                        gates[place(t, p)] = *y;
+                    },
+                );
+                integer_product(cx, up, panels, &inputs, tokens.clone(), &mut |t, p, y| {
+                    let mut y = *y;
+                    silu_times(cx.level, &gates[place(t, p)], &mut y);
+                    // SAFETY: each panel of a part is one thread's.
+                    unsafe { out.panel(t, p, &y, None) };
+                });
+            }
+        });
+        let hidden = Tensor::new(sorted.rows.len(), gate.rows, hidden);
+        let inputs = Activations::of(cx, &hidden, down);
+        let mut data = skipped(x, routes, self.gate.len(), skip, down.rows);
+        let out = Output::new(&mut data, down.rows);
+        sorted.for_parts(cx, down.panels(), |expert, panels, tokens| {
+            let down = self.down[expert];
+            integer_product(cx, down, panels, &inputs, tokens, &mut |token, panel, y| {
+                let row = sorted.rows[token] as usize;
+                let y = y.map(|y| y * routes.weights[row]);
+                // SAFETY: as above.
+                unsafe { out.panel(row, panel, &y, None) };
+            });
+        });
+        Tensor::new(x.rows(), down.rows, data)
+    }
+}
+
+impl Sorted {
+    /// Calls `work(expert, panels, places in rows)` for all panels of all parts.
+    fn for_parts(
+        &self,
+        cx: &Context,
+        panels: usize,
+        work: impl Fn(usize, Range<usize>, Range<usize>) + Sync,
+    ) {
+        cx.pool.run(self.parts.len() * panels, 1, |items| {
+            let mut item = items.start;
+            while item < items.end {
+                let (part, first) = (item / panels, item % panels);
+                let last = panels.min(first + items.end - item);
+                let (expert, tokens) = &self.parts[part];
+                work(*expert, first..last, tokens.clone());
+                item += last - first;
+            }
+        });
+    }
+}
+
+/// Results with the skipped rows filled in: their weighted inputs, or zeros.
+fn skipped(x: &Tensor, routes: &Routes, experts: usize, skip: SkipMode, width: usize) -> Vec<f32> {
+    let mut data = vec![0.0; x.rows() * width];
+    if skip == SkipMode::ScaledInput {
+        let rows = routes.classes.iter().zip(routes.weights.iter());
+        let outs = data.chunks_exact_mut(width.max(1));
+        for (((&class, &weight), out), x) in rows.zip(outs).zip(x.iter_rows()) {
+            if usize::from(class) >= experts {
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out = x * weight;
+                }
+            }
+        }
+    }
+    data
 }
 
 pub(super) fn combine(
@@ -81,17 +241,13 @@ pub(super) fn combine(
     experts: usize,
     skip: SkipMode,
 ) -> Tensor {
-    let mut data = Vec::with_capacity(y.data().len());
-    for (row, (&class, &weight)) in routes.classes.iter().zip(routes.weights.iter()).enumerate() {
-        let from = match (usize::from(class) < experts, skip) {
-            (true, _) => y.row(row),
-            (false, SkipMode::ScaledInput) => x.row(row),
-            (false, SkipMode::Zero) => {
-                data.resize(data.len() + y.cols(), 0.0);
-                continue;
+    let mut data = skipped(x, routes, experts, skip, y.cols());
+    for (row, out) in data.chunks_exact_mut(y.cols().max(1)).enumerate() {
+        if usize::from(routes.classes[row]) < experts {
+            for (out, y) in out.iter_mut().zip(y.row(row)) {
+                *out = y * routes.weights[row];
             }
-        };
-        data.extend(from.iter().map(|v| v * weight));
+        }
     }
     Tensor::new(y.rows(), y.cols(), data)
 }

@@ -22,8 +22,8 @@ mod tensor;
 mod weight;
 
 use super::{
-    AttentionShape, Backend, CcaWeights, KvDtype, MergeWeights, Projected, Qkv, Rows, SkipMode,
-    TokenStats,
+    AttentionShape, Backend, CcaWeights, ExpertWeights, KvDtype, MergeWeights, Projected, Qkv,
+    Rows, SkipMode, TokenStats,
 };
 use crate::quant::Matrix;
 
@@ -38,6 +38,9 @@ pub use weight::Weight;
 
 use context::Context;
 use rows::RowWeight;
+
+/// Raised when the bits of any result change.
+const NUMERICS: u32 = 1;
 
 pub struct CpuBackend {
     cx: Context,
@@ -67,8 +70,48 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
+    fn describe(&self) -> String {
+        let activations = match self.cx.precision {
+            Precision::F32 => "f32",
+            Precision::Fast => "15-bit",
+        };
+        let threads = match self.cx.pool.threads() {
+            1 => "1 thread".to_owned(),
+            n => format!("{n} threads"),
+        };
+        let instructions = self.cx.instructions();
+        format!("cpu, {activations} activations, {instructions}, {threads}")
+    }
+
+    /// All instruction sets give the same bits.
+    fn numerics(&self) -> String {
+        match self.cx.precision {
+            Precision::F32 => format!("cpu-f32-{NUMERICS}"),
+            Precision::Fast => format!("cpu-int15-{NUMERICS}"),
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let refused = self.cx.arena.refused() >> 20;
+        if refused == 0 {
+            return Vec::new();
+        }
+        vec![format!(
+            "{refused} MB of weights stay as they are in the file, which is many times slower: \
+             there is no memory to rearrange them"
+        )]
+    }
+
+    fn adopt_thread(&self) {
+        self.cx.pool.adopt_thread();
+    }
+
     fn weight(&self, matrix: &Matrix) -> Weight {
         Weight::new(&self.cx, RowWeight::new(matrix))
+    }
+
+    fn filter(&self, matrix: &Matrix) -> Weight {
+        Weight::filter(&self.cx, RowWeight::new(matrix))
     }
 
     fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
@@ -134,8 +177,12 @@ impl Backend for CpuBackend {
         linear::linear(&self.cx, weight, x, bias.map(Vec::as_slice))
     }
 
+    fn linears<const N: usize>(&self, weights: [&Weight; N], x: &Tensor) -> [Tensor; N] {
+        linear::linears(&self.cx, weights, x)
+    }
+
     fn rms_norm(&self, x: &Tensor, gain: &Vec<f32>, eps: f32) -> Tensor {
-        elementwise::rms_norm(x, gain, eps)
+        elementwise::rms_norm(&self.cx, x, gain, eps)
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
@@ -152,7 +199,7 @@ impl Backend for CpuBackend {
         block: &Tensor,
         weights: &MergeWeights<Self>,
     ) -> Tensor {
-        elementwise::merge(residual, block, weights)
+        elementwise::merge(&self.cx, residual, block, weights)
     }
 
     fn cca_mix(
@@ -182,6 +229,16 @@ impl Backend for CpuBackend {
 
     fn expert_linear(&self, stack: &Vec<Weight>, x: &Tensor, routes: &Routes) -> Tensor {
         experts::expert_linear(&self.cx, stack, x, routes)
+    }
+
+    fn experts(
+        &self,
+        x: &Tensor,
+        routes: &Routes,
+        w: &ExpertWeights<Self>,
+        skip: SkipMode,
+    ) -> Tensor {
+        experts::experts(&self.cx, x, routes, w, skip)
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {

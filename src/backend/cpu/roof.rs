@@ -36,8 +36,8 @@ pub fn read_roof(options: &CpuOptions, bytes: usize) -> io::Result<ReadRoof> {
     let pool = Pool::new(options.threads)?;
     let bytes = bytes.max(PIECE) / PIECE * PIECE;
     // Written from end to end: a page that nobody wrote is the one page of zeros.
-    let buffer = Arena::default()
-        .filled(bytes, |buffer| buffer.fill(0x5a))
+    let buffer = Arena::new(usize::MAX)
+        .filled(&pool, bytes, |buffer| buffer.fill(0x5a))
         .ok_or(io::ErrorKind::OutOfMemory)?;
     let mut roof = ReadRoof {
         pool,

@@ -38,6 +38,15 @@ impl Tensor {
         &self.data[row * self.cols..(row + 1) * self.cols]
     }
 
+    /// The named rows, in that order.
+    pub(super) fn select(&self, rows: &[u32]) -> Self {
+        let mut data = Vec::with_capacity(rows.len() * self.cols);
+        for &row in rows {
+            data.extend_from_slice(self.row(row as usize));
+        }
+        Self::new(rows.len(), self.cols, data)
+    }
+
     /// The rows in order; none for a tensor without columns.
     pub(super) fn iter_rows(&self) -> impl Iterator<Item = &[f32]> {
         self.data.chunks_exact(self.cols.max(1))

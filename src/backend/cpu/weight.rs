@@ -1,10 +1,15 @@
 //! A stored matrix, made ready for products.
 
+use std::borrow::Cow;
+
 use super::context::Context;
 use super::options::Precision;
 use super::panels::{FloatPanels, IntegerPanels};
 use super::rows::RowWeight;
 use crate::quant::Matrix;
+
+/// Below this many columns a filter is a depthwise one.
+const FEW_COLUMNS: usize = 8;
 
 /// A matrix on the CPU.
 pub struct Weight {
@@ -19,6 +24,8 @@ pub(super) enum Packed {
     No,
     Integer(IntegerPanels),
     Float(FloatPanels),
+    /// As f32, row-major: the taps of a depthwise convolution.
+    Dense(Vec<f32>),
 }
 
 impl Weight {
@@ -36,6 +43,24 @@ impl Weight {
             Packed::No => self.matrix().bytes(),
             Packed::Integer(panels) => panels.bytes(),
             Packed::Float(panels) => panels.data.len(),
+            Packed::Dense(dense) => size_of_val(dense.as_slice()),
+        }
+    }
+
+    /// The taps of a convolution.
+    pub(super) fn filter(cx: &Context, rows: RowWeight) -> Self {
+        if rows.matrix().cols >= FEW_COLUMNS {
+            return Self::new(cx, rows);
+        }
+        let packed = Packed::Dense(decoded(rows.matrix()));
+        Self { rows, packed }
+    }
+
+    /// `[rows, cols]` in f32.
+    pub(super) fn dense(&self) -> Cow<'_, [f32]> {
+        match &self.packed {
+            Packed::Dense(dense) => dense.into(),
+            _ => decoded(self.matrix()).into(),
         }
     }
 
@@ -44,11 +69,24 @@ impl Weight {
     }
 }
 
+fn decoded(matrix: &Matrix) -> Vec<f32> {
+    let mut dense = vec![0.0; matrix.rows * matrix.cols];
+    for (row, out) in dense.chunks_exact_mut(matrix.cols.max(1)).enumerate() {
+        matrix.decode_row(row, out);
+    }
+    dense
+}
+
 impl Packed {
     fn of(cx: &Context, matrix: &Matrix) -> Self {
-        if let Some(panels) = IntegerPanels::pack(cx, matrix) {
-            return Self::Integer(panels);
+        matrix.data.will_read();
+        let packed = match IntegerPanels::pack(cx, matrix) {
+            Some(panels) => Self::Integer(panels),
+            None => FloatPanels::pack(cx, matrix).map_or(Self::No, Self::Float),
+        };
+        if !matches!(packed, Self::No) {
+            matrix.data.release();
         }
-        FloatPanels::pack(cx, matrix).map_or(Self::No, Self::Float)
+        packed
     }
 }

@@ -1,5 +1,5 @@
-//! The machine that is measured: what it calls itself, and how much of its
-//! memory can still be had.
+//! The machine that is measured: what it calls itself, and how much memory it
+//! has.
 
 use serde::Serialize;
 
@@ -24,12 +24,6 @@ impl Machine {
     }
 }
 
-/// Bytes that this process may still take without pushing anything out.
-pub fn available_memory() -> Option<u64> {
-    let system = meminfo("MemAvailable:");
-    [system, left_in_cgroup()].into_iter().flatten().min()
-}
-
 fn cpu_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("model name"))?;
@@ -41,18 +35,4 @@ fn meminfo(key: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix(key))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kilobytes.checked_mul(1024)
-}
-
-/// What the cgroup's limit leaves; files in the page cache can be dropped.
-fn left_in_cgroup() -> Option<u64> {
-    let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
-    let (limit, used) = (number("memory.max")?, number("memory.current")?);
-    let stat = read("memory.stat").unwrap_or_default();
-    let files = stat
-        .lines()
-        .find_map(|l| l.strip_prefix("file "))
-        .and_then(|n| n.trim().parse().ok())
-        .unwrap_or(0);
-    Some(limit.saturating_sub(used.saturating_sub(files)))
 }

@@ -20,10 +20,11 @@ use super::signals::{self, Manner};
 use super::{demo, fail};
 use crate::agent::present::Style;
 use crate::agent::{Exit, Reason, Stop};
+use crate::backend::available_memory;
 use crate::backend::cpu::{CpuOptions, read_roof};
 use crate::bundle::Bundle;
 use crate::model::{self, BackendKind, Engine, LoadError, LoadOptions};
-use machine::{Machine, available_memory};
+use machine::Machine;
 use report::{Loading, Setting};
 use runs::{Feed, Plan, Runner};
 
@@ -172,6 +173,7 @@ fn load(
         };
         Failure::new(reason, e.to_string())
     })?;
+    engine.adopt_thread();
     let load_s = start.elapsed().as_secs_f64();
     runs::first_token(&*engine).map_err(|e| Failure::new(Reason::Failed, e.to_string()))?;
     let ttft_s = start.elapsed().as_secs_f64();

@@ -147,11 +147,13 @@ impl<B: Backend> Zaya<B> {
             .unzip();
         let a = &layer.attention;
         self.clock.mark(Stage::Qkv);
+        let [q, k, v_current, v_delayed] =
+            backend.linears([&a.q, &a.k, &a.v_current, &a.v_delayed], x);
         let projected = Projected {
-            q: backend.linear(&a.q, x, None),
-            k: backend.linear(&a.k, x, None),
-            v_current: backend.linear(&a.v_current, x, None),
-            v_delayed: backend.linear(&a.v_delayed, x, None),
+            q,
+            k,
+            v_current,
+            v_delayed,
         };
         self.clock.mark(Stage::Cca);
         let qkv = backend.cca_mix(&projected, &a.cca, &self.shape, rows, &mut ccas);

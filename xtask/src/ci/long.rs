@@ -98,6 +98,7 @@ fn real_shapes(profile: Profile) -> Result<String> {
     let report = outcome?;
     let probe::Report {
         open_seconds: open,
+        load_seconds: load,
         prefill_seconds: prefill,
         generate_seconds: generate,
         peak_bytes: memory,
@@ -106,7 +107,7 @@ fn real_shapes(profile: Profile) -> Result<String> {
         finite,
     } = report;
     let text = format!(
-        "open {open:.2} s, {} MB beside the file, prefill {:.1} and decode {:.1} tokens/s, \
+        "open {open:.2} s, load {load:.2} s, {} MB beside the file, prefill {:.1} and decode {:.1} tokens/s, \
          {experts:.1} experts used",
         memory / 1_000_000,
         (CONTEXT - GENERATE) as f64 / prefill,

@@ -98,6 +98,16 @@ impl IntegerPanels {
         self.data.len() + low
     }
 
+    /// Whether activations made for one serve the other.
+    pub fn shares_inputs_with(&self, other: &Self) -> bool {
+        let tables = match (&self.tables, &other.tables) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.signs == b.signs,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let sums = self.group() == other.group();
+        tables && sums && self.width == other.width && self.order() == other.order()
+    }
+
     pub fn order(&self) -> Order {
         match self.encoding {
             Encoding::Affine { bits: 4, .. } | Encoding::Mxtq { bits: 4, .. } => Order::Nibbles,

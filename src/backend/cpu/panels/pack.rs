@@ -27,7 +27,7 @@ fn region(
     bytes: usize,
     fill: impl Fn(usize, &mut [u8]) + Sync,
 ) -> Option<Region> {
-    cx.arena.filled(panels * bytes, |out| {
+    cx.arena.filled(&cx.pool, panels * bytes, |out| {
         let out = Output(out.as_mut_ptr());
         cx.pool.each(panels, |panel| {
             let out = &out;

@@ -37,6 +37,8 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Held by the thread whose region is running.
     owner: Mutex<()>,
+    /// Processor that no worker is pinned to; `None` if workers are not pinned.
+    home: Option<usize>,
 }
 
 /// What a region runs: a closure's address and the function that calls it.
@@ -99,6 +101,7 @@ impl Pool {
             shared: Arc::clone(&shared),
             workers: Vec::new(),
             owner: Mutex::new(()),
+            home: (1 < count && count <= cores.len()).then(|| cores[0]),
         };
         for i in 1..count {
             let shared = Arc::clone(&shared);
@@ -121,6 +124,15 @@ impl Pool {
     /// Threads that compute, the calling one included.
     pub fn threads(&self) -> usize {
         self.shared.count
+    }
+
+    /// Pins the calling thread to the processor that the workers leave free. A
+    /// thread that calls all the time and may run anywhere is at times put on a
+    /// worker's processor, and then one core does the work of two.
+    pub fn adopt_thread(&self) {
+        if let Some(core) = self.home {
+            topology::pin_to(core);
+        }
     }
 
     /// Calls `work` with parts of `0..len` that together are all of it, each

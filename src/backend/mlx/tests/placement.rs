@@ -9,7 +9,7 @@ use mlx_rs::{Array, Dtype};
 
 use crate::backend::mlx::raw;
 use crate::backend::mlx::uploads::{Placement, Uploads, alignment};
-use crate::quant::{Bytes, Owner};
+use crate::quant::{Bytes, Memory, Owner};
 
 /// A page-aligned region of bytes that differ.
 fn region(len: usize) -> Owner {
@@ -116,6 +116,8 @@ impl AsRef<[u8]> for Embedded {
         &self.0[start..]
     }
 }
+
+impl Memory for Embedded {}
 
 /// Bytes that begin on no page are copied tensor by tensor.
 #[test]
