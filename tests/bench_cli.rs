@@ -161,3 +161,30 @@ fn contexts_that_do_not_fit_are_refused_when_none_does() {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("--context: none fits"), "{stderr}");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_at_once() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(["bench", "--repeats", "1000"])
+        .env_remove("CAIRN_MODEL")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let started = lines
+        .map_while(Result::ok)
+        .any(|line| line.contains("filling memory"));
+    assert!(started);
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let since = Instant::now();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(since.elapsed() < Duration::from_secs(5));
+}

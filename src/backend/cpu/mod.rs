@@ -3,6 +3,8 @@
 //! batch and instruction set.
 
 mod attention;
+#[doc(hidden)]
+pub mod bench;
 mod cca;
 mod context;
 mod elementwise;
