@@ -98,9 +98,7 @@ pub fn first_token(engine: &dyn Engine) -> Result<(), Error> {
     let (last, before) = (ids[SHORT_PROMPT - 1], &ids[..SHORT_PROMPT - 1]);
     let mut cache = engine.new_cache();
     let _ = engine.prefill(&mut cache, before, &mut go_on)?;
-    engine
-        .step(&mut [row(&mut cache, last)])
-        .map(|steps| drop(steps))
+    engine.step(&mut [row(&mut cache, last)]).map(drop)
 }
 
 /// A step that takes the most likely token.
