@@ -307,7 +307,6 @@ fn large_inputs_take_linear_time() {
         events.extend(parser.finish());
         coalesce(events)
     };
-    let started = std::time::Instant::now();
     for unit in [
         "<",
         "<parameter=path",
@@ -329,10 +328,9 @@ fn large_inputs_take_linear_time() {
             let one = std::time::Instant::now();
             let whole = parse(&text);
             assert!(by_letter(&text) == whole, "{unit}");
+            // Linear time is less than a second on a busy machine, quadratic an hour.
             let took = one.elapsed();
-            assert!(took.as_secs() < 4, "{unit:?}: {took:?}");
+            assert!(took.as_secs() < 60, "{unit:?}: {took:?}");
         }
     }
-    let took = started.elapsed();
-    assert!(took.as_secs() < 20, "{took:?}");
 }

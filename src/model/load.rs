@@ -150,7 +150,7 @@ mod tests {
     fn goes_on_with_the_cpu_and_says_why() {
         let failed = Err::<(CpuBackend, Vec<String>), _>("MLX can't start: no Metal device");
         let engine = or_on_cpu(failed, &demo(), &LoadOptions::default()).unwrap();
-        assert_eq!(engine.info().backend, "cpu, f32 activations");
+        assert!(engine.info().backend.starts_with("cpu, "));
         let expected = "the mlx backend can't be used, running on the CPU: \
                         MLX can't start: no Metal device";
         assert_eq!(engine.info().notices, [expected]);

@@ -32,9 +32,10 @@ impl Context {
     /// If the threads can't be started.
     pub fn new(options: &CpuOptions) -> std::io::Result<Self> {
         let limit = options.instructions.unwrap_or(Instructions::Amx);
+        let level = Level::detect(limit);
         Ok(Self {
-            level: Level::detect(limit),
-            amx: false,
+            level,
+            amx: limit >= Instructions::Amx && level.has_amx(),
             precision: options.precision,
             head: HeadSwitch::new(options.head),
             pool: Pool::new(options.threads)?,

@@ -10,9 +10,9 @@ use super::context::Context;
 use super::elementwise::{silu_times, swiglu};
 use super::linear::linear;
 use super::output::Output;
-use super::panels::{Activations, IntegerPanels, PANEL, integer_product};
+use super::panels::{Activations, Form, IntegerPanels, PANEL, Spread};
 use super::tensor::Tensor;
-use super::weight::{Packed, Weight};
+use super::weight::Weight;
 use crate::backend::{ExpertWeights, SkipMode};
 
 /// The chosen class of each row and its probability.
@@ -115,9 +115,12 @@ pub(super) fn experts(
 
 /// All experts' matrices as integer panels that share their inputs.
 struct Packs<'a> {
-    gate: Vec<&'a IntegerPanels>,
-    up: Vec<&'a IntegerPanels>,
-    down: Vec<&'a IntegerPanels>,
+    gate: &'a [Weight],
+    up: &'a [Weight],
+    down: &'a [Weight],
+    /// What a gate's and a down projection's panels look like.
+    inner: &'a IntegerPanels,
+    outer: &'a IntegerPanels,
 }
 
 /// Panels of a part that a thread multiplies before it looks at the results.
@@ -125,79 +128,94 @@ const AT_ONCE: usize = 4;
 
 impl<'a> Packs<'a> {
     fn of(w: &'a ExpertWeights<CpuBackend>) -> Option<Self> {
-        let stack = |weights: &'a [Weight]| {
-            let panels = weights.iter().map(|weight| match &weight.packed {
-                Packed::Integer(panels) => Some(panels),
-                _ => None,
-            });
-            panels.collect::<Option<Vec<_>>>()
+        let inner = w.gate.first()?.packed.shape()?;
+        let outer = w.down.first()?.packed.shape()?;
+        let alike = |weights: &[Weight], first: &IntegerPanels| {
+            weights.iter().all(|weight| {
+                weight.packed.shape().is_some_and(|shape| {
+                    shape.rows == first.rows && shape.shares_inputs_with(first)
+                })
+            })
         };
-        let packs = Self {
-            gate: stack(&w.gate)?,
-            up: stack(&w.up)?,
-            down: stack(&w.down)?,
-        };
-        let (gate, down) = (*packs.gate.first()?, *packs.down.first()?);
-        let inputs = packs.gate.iter().chain(&packs.up);
-        let alike = inputs
-            .clone()
-            .all(|w| w.shares_inputs_with(gate) && w.rows == gate.rows)
-            && packs
-                .down
-                .iter()
-                .all(|w| w.shares_inputs_with(down) && w.rows == down.rows);
-        alike.then_some(packs)
+        let all = alike(&w.gate, inner) && alike(&w.up, inner) && alike(&w.down, outer);
+        all.then_some(Self {
+            gate: &w.gate,
+            up: &w.up,
+            down: &w.down,
+            inner,
+            outer,
+        })
     }
 
     fn run(&self, cx: &Context, x: &Tensor, routes: &Routes, skip: SkipMode) -> Tensor {
         let sorted = routes.sorted(self.gate.len());
-        let (gate, down) = (self.gate[0], self.down[0]);
-        let mut hidden = vec![0.0f32; sorted.rows.len() * gate.rows];
-        let inputs = Activations::of_rows(cx, x, &sorted.rows, gate);
-        let out = Output::new(&mut hidden, gate.rows);
-        sorted.for_parts(cx, gate.panels(), |expert, panels, tokens| {
-            let (gate, up) = (self.gate[expert], self.up[expert]);
+        let count = sorted.rows.len();
+        let mut hidden = vec![0.0f32; count * self.inner.rows];
+        let inputs = Activations::of_rows(cx, x, &sorted.rows, self.inner);
+        self.inner_part(
+            cx,
+            &sorted,
+            &inputs,
+            &Output::new(&mut hidden, self.inner.rows),
+        );
+        let hidden = Tensor::new(count, self.inner.rows, hidden);
+        let inputs = Activations::of(cx, &hidden, self.outer);
+        let mut data = skipped(x, routes, self.gate.len(), skip, self.outer.rows);
+        let out = Output::new(&mut data, self.outer.rows);
+        let down = sorted.forms(cx, self.down);
+        let spread = spread_for(&down, &inputs);
+        sorted.for_parts(cx, self.outer.panels(), |part, panels, tokens| {
+            let sink = &mut |token: usize, panel, y: &[f32; PANEL]| {
+                let row = sorted.rows[token] as usize;
+                let y = y.map(|y| y * routes.weights[row]);
+                // SAFETY: each panel of a part is one thread's.
+                unsafe { out.panel(row, panel, &y, None) };
+            };
+            down[part].product(cx, panels, &inputs, spread.as_ref(), tokens, sink);
+        });
+        Tensor::new(x.rows(), self.outer.rows, data)
+    }
+
+    /// `silu(gate) * up`.
+    fn inner_part(&self, cx: &Context, sorted: &Sorted, x: &Activations, out: &Output<'_>) {
+        let (gate, up) = (sorted.forms(cx, self.gate), sorted.forms(cx, self.up));
+        let spread = spread_for(&gate, x).or_else(|| spread_for(&up, x));
+        let spread = spread.as_ref();
+        sorted.for_parts(cx, self.inner.panels(), |part, panels, tokens| {
             let mut gates = vec![[0.0f32; PANEL]; AT_ONCE.min(panels.len()) * tokens.len()];
             for first in panels.clone().step_by(AT_ONCE) {
                 let panels = first..panels.end.min(first + AT_ONCE);
                 let place = |token, panel| (panel - first) * tokens.len() + token - tokens.start;
-                integer_product(
-                    cx,
-                    gate,
-                    panels.clone(),
-                    &inputs,
-                    tokens.clone(),
-                    &mut |t, p, y| {
-                        gates[place(t, p)] = *y;
-                    },
-                );
-                integer_product(cx, up, panels, &inputs, tokens.clone(), &mut |t, p, y| {
+                let keep = &mut |t, p, y: &[f32; PANEL]| gates[place(t, p)] = *y;
+                gate[part].product(cx, panels.clone(), x, spread, tokens.clone(), keep);
+                let merge = &mut |t, p, y: &[f32; PANEL]| {
                     let mut y = *y;
                     silu_times(cx.level, &gates[place(t, p)], &mut y);
-                    // SAFETY: each panel of a part is one thread's.
+                    // SAFETY: as above.
                     unsafe { out.panel(t, p, &y, None) };
-                });
+                };
+                up[part].product(cx, panels, x, spread, tokens.clone(), merge);
             }
         });
-        let hidden = Tensor::new(sorted.rows.len(), gate.rows, hidden);
-        let inputs = Activations::of(cx, &hidden, down);
-        let mut data = skipped(x, routes, self.gate.len(), skip, down.rows);
-        let out = Output::new(&mut data, down.rows);
-        sorted.for_parts(cx, down.panels(), |expert, panels, tokens| {
-            let down = self.down[expert];
-            integer_product(cx, down, panels, &inputs, tokens, &mut |token, panel, y| {
-                let row = sorted.rows[token] as usize;
-                let y = y.map(|y| y * routes.weights[row]);
-                // SAFETY: as above.
-                unsafe { out.panel(row, panel, &y, None) };
-            });
-        });
-        Tensor::new(x.rows(), down.rows, data)
     }
 }
 
+/// What products with stored rows read, if there are any.
+fn spread_for(forms: &[Form<'_>], x: &Activations) -> Option<Spread> {
+    let rows = forms.iter().find(|form| matches!(form, Form::Rows(_)))?;
+    Some(Spread::of(x, rows.shape()))
+}
+
 impl Sorted {
-    /// Calls `work(expert, panels, places in rows)` for all panels of all parts.
+    /// How each part's expert is multiplied.
+    fn forms<'a>(&self, cx: &Context, stack: &'a [Weight]) -> Vec<Form<'a>> {
+        self.parts
+            .iter()
+            .filter_map(|(expert, tokens)| stack[*expert].packed.form(cx, tokens.len()))
+            .collect()
+    }
+
+    /// Calls `work(part, panels, places in rows)` for all panels of all parts.
     fn for_parts(
         &self,
         cx: &Context,
@@ -209,8 +227,7 @@ impl Sorted {
             while item < items.end {
                 let (part, first) = (item / panels, item % panels);
                 let last = panels.min(first + items.end - item);
-                let (expert, tokens) = &self.parts[part];
-                work(*expert, first..last, tokens.clone());
+                work(part, first..last, self.parts[part].1.clone());
                 item += last - first;
             }
         });

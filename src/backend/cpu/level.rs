@@ -31,6 +31,15 @@ impl Level {
         Self::Baseline
     }
 
+    /// Whether tiles of int8 may be multiplied beside this level's vectors.
+    pub(super) fn has_amx(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => super::panels::amx_available(),
+            _ => false,
+        }
+    }
+
     /// What this level is to the user.
     pub(super) fn instructions(self) -> Instructions {
         match self {

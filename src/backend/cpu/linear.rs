@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::output::Output;
-use super::panels::{Activations, FloatPanels, IntegerPanels, float_product, integer_product};
+use super::panels::{Activations, FloatPanels, Form, PANEL, float_product};
 use super::rows;
 use super::tensor::Tensor;
 use super::weight::{Packed, Weight};
@@ -15,10 +15,13 @@ pub(super) fn linear(cx: &Context, weight: &Weight, x: &Tensor, bias: Option<&[f
     let (tokens, out) = (x.rows(), weight.matrix().rows);
     match &weight.packed {
         Packed::No | Packed::Dense(_) => rows::linear(cx, &weight.rows, x, bias),
-        Packed::Integer(w) => {
-            let x = Activations::of(cx, x, w);
+        Packed::Integer(_) | Packed::Lazy(_) => {
+            let Some(form) = weight.packed.form(cx, tokens) else {
+                return rows::linear(cx, &weight.rows, x, bias);
+            };
+            let x = Activations::of(cx, x, form.shape());
             let mut data = vec![0.0; tokens * out];
-            integers(cx, &[w], &x, &[Output::new(&mut data, out)], bias);
+            integers(cx, &[form], &x, &[Output::new(&mut data, out)], bias);
             Tensor::new(tokens, out, data)
         }
         Packed::Float(w) => {
@@ -36,28 +39,26 @@ pub(super) fn linears<const N: usize>(
     weights: [&Weight; N],
     x: &Tensor,
 ) -> [Tensor; N] {
-    let panels: Option<Vec<&IntegerPanels>> = weights
-        .iter()
-        .map(|weight| match &weight.packed {
-            Packed::Integer(w) => Some(w),
-            _ => None,
-        })
-        .collect();
-    let alike = panels.filter(|all| all.iter().all(|w| w.shares_inputs_with(all[0])));
-    let Some(panels) = alike else {
-        return weights.map(|weight| linear(cx, weight, x, None));
-    };
-    let Some(first) = panels.first() else {
-        return weights.map(|weight| linear(cx, weight, x, None));
-    };
     let tokens = x.rows();
+    let forms: Option<Vec<Form>> = weights
+        .iter()
+        .map(|weight| weight.packed.form(cx, tokens))
+        .collect();
+    let alike = forms.filter(|forms| {
+        let first = forms.first().map(Form::shape);
+        first.is_some_and(|first| forms.iter().all(|f| f.shape().shares_inputs_with(first)))
+    });
+    let Some(forms) = alike else {
+        return weights.map(|weight| linear(cx, weight, x, None));
+    };
     let mut data = weights.map(|weight| vec![0.0; tokens * weight.matrix().rows]);
     let outputs: Vec<Output> = data
         .iter_mut()
         .zip(weights)
         .map(|(data, weight)| Output::new(data, weight.matrix().rows))
         .collect();
-    integers(cx, &panels, &Activations::of(cx, x, first), &outputs, None);
+    let x = Activations::of(cx, x, forms[0].shape());
+    integers(cx, &forms, &x, &outputs, None);
     let mut data = data.into_iter();
     weights.map(|weight| {
         let data = data.next().unwrap_or_default();
@@ -68,37 +69,32 @@ pub(super) fn linears<const N: usize>(
 /// All panels of all weights in one region.
 fn integers(
     cx: &Context,
-    weights: &[&IntegerPanels],
+    weights: &[Form<'_>],
     x: &Activations,
     outputs: &[Output<'_>],
     bias: Option<&[f32]>,
 ) {
-    let all = weights.iter().map(|w| w.panels()).sum();
+    let all = weights.iter().map(|w| w.shape().panels()).sum();
     cx.pool.run(all, 1, |items| {
         let mut before = 0;
         for (w, output) in weights.iter().zip(outputs) {
+            let panels = w.shape().panels();
             let first = items.start.max(before) - before;
-            let last = items.end.min(before + w.panels()).max(before) - before;
-            before += w.panels();
+            let last = items.end.min(before + panels).max(before) - before;
+            before += panels;
             if first < last {
-                integer_product(
-                    cx,
-                    w,
-                    first..last,
-                    x,
-                    0..x.tokens,
-                    &mut |token, panel, y| {
-                        // SAFETY: each panel is one thread's, each token visited once.
-                        unsafe { output.panel(token, panel, y, bias) };
-                    },
-                );
+                let sink = &mut |token, panel, y: &[f32; PANEL]| {
+                    // SAFETY: each panel is one thread's, each token visited once.
+                    unsafe { output.panel(token, panel, y, bias) };
+                };
+                w.product(cx, first..last, x, None, 0..x.tokens, sink);
             }
         }
     });
 }
 
 fn floats(cx: &Context, w: &FloatPanels, x: &[f32], output: &Output<'_>, bias: Option<&[f32]>) {
-    let work = (w.cols * x.len().div_ceil(w.cols.max(1)) * super::panels::PANEL).max(1);
+    let work = (w.cols * x.len().div_ceil(w.cols.max(1)) * PANEL).max(1);
     let grain = PARALLEL_FROM.div_ceil(work);
     cx.pool.run(w.panels(), grain, |panels| {
         float_product(cx, w, panels, x, &mut |token, panel, y| {

@@ -119,7 +119,7 @@ impl Backend for CpuBackend {
     fn stack(&self, matrices: &[&Matrix]) -> Vec<Weight> {
         RowWeight::stack(matrices)
             .into_iter()
-            .map(|rows| Weight::new(&self.cx, rows))
+            .map(|rows| Weight::expert(&self.cx, rows))
             .collect()
     }
 

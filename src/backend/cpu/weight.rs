@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::context::Context;
 use super::options::Precision;
-use super::panels::{FloatPanels, IntegerPanels};
+use super::panels::{FloatPanels, Form, IntegerPanels, LazyPanels};
 use super::rows::RowWeight;
 use crate::quant::Matrix;
 
@@ -23,6 +23,8 @@ pub(super) enum Packed {
     /// Not at all: products run in f32 on what is stored.
     No,
     Integer(IntegerPanels),
+    /// One of many experts' matrices: packed once it is used.
+    Lazy(LazyPanels),
     Float(FloatPanels),
     /// As f32, row-major: the taps of a depthwise convolution.
     Dense(Vec<f32>),
@@ -44,6 +46,22 @@ impl Weight {
             Packed::Integer(panels) => panels.bytes(),
             Packed::Float(panels) => panels.data.len(),
             Packed::Dense(dense) => size_of_val(dense.as_slice()),
+            Packed::Lazy(lazy) => lazy.bytes(),
+        }
+    }
+
+    /// One of many matrices, most of which a token does not read.
+    pub(super) fn expert(cx: &Context, rows: RowWeight) -> Self {
+        let lazy = match cx.precision {
+            Precision::F32 => None,
+            Precision::Fast => LazyPanels::of(cx, rows.matrix()),
+        };
+        match lazy {
+            Some(lazy) => Self {
+                rows,
+                packed: Packed::Lazy(lazy),
+            },
+            None => Self::new(cx, rows),
         }
     }
 
@@ -78,6 +96,24 @@ fn decoded(matrix: &Matrix) -> Vec<f32> {
 }
 
 impl Packed {
+    /// What integer panels of it look like.
+    pub(super) fn shape(&self) -> Option<&IntegerPanels> {
+        match self {
+            Self::Integer(panels) => Some(panels),
+            Self::Lazy(lazy) => Some(lazy.shape()),
+            _ => None,
+        }
+    }
+
+    /// How it is multiplied with `tokens` tokens, in integers.
+    pub(super) fn form(&self, cx: &Context, tokens: usize) -> Option<Form<'_>> {
+        match self {
+            Self::Integer(panels) => Some(Form::Panels(panels)),
+            Self::Lazy(lazy) => Some(lazy.form(cx, tokens)),
+            _ => None,
+        }
+    }
+
     fn of(cx: &Context, matrix: &Matrix) -> Self {
         matrix.data.will_read();
         let packed = match IntegerPanels::pack(cx, matrix) {

@@ -28,6 +28,9 @@ use machine::Machine;
 use report::{Loading, Setting};
 use runs::{Feed, Plan, Runner};
 
+/// Tokens that between them meet nearly every expert often enough.
+const WARM: usize = 512;
+
 /// What the roof is measured on, and what must remain besides.
 const ROOF_BYTES: u64 = 2 << 30;
 const RESERVE: u64 = 512 << 20;
@@ -132,6 +135,7 @@ fn plan(args: &BenchArgs, bundle: &Bundle, notices: &mut Vec<String>) -> Result<
     }
     Ok(Plan {
         prompt: args.prompt,
+        warm: WARM.min(limit),
         generate: args.generate,
         contexts,
         batches: args.batch.clone(),

@@ -121,6 +121,8 @@ pub struct Parts {
 #[derive(Debug, Serialize)]
 pub struct Prefill {
     pub tokens: usize,
+    /// The first one, before which some weights had not been used.
+    pub first_tok_s: f64,
     pub spread: Spread,
 }
 
@@ -177,6 +179,7 @@ impl Report {
             },
             prefill: Prefill {
                 tokens: setting.plan.prompt,
+                first_tok_s: results.first_prefill,
                 spread: results.prefill.spread(),
             },
             roof: Roof {

@@ -19,6 +19,8 @@ const SHORT_PROMPT: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub prompt: usize,
+    /// Tokens of a prompt after which all weights have been used.
+    pub warm: usize,
     pub generate: usize,
     /// Never empty.
     pub contexts: Vec<usize>,
@@ -49,6 +51,9 @@ pub struct Decode {
 
 pub struct Results {
     pub prefill: Samples,
+    /// Tokens per second of the first prompt, which finds weights as loading left
+    /// them.
+    pub first_prefill: f64,
     /// Bytes per second.
     pub roof: Samples,
     /// One per context; the head is computed in full.
@@ -152,6 +157,11 @@ impl<'a> Runner<'a> {
     }
 
     pub fn run(mut self) -> Result<Results, Error> {
+        (self.say)("the first prompt");
+        let first_prefill = self.prompt(self.plan.prompt)?;
+        if self.plan.prompt < self.plan.warm {
+            self.prompt(self.plan.warm)?;
+        }
         let prefill = self.prefill()?;
         let mut screened = Decode::default();
         let mut head_reads = None;
@@ -181,6 +191,7 @@ impl<'a> Runner<'a> {
         let operations = self.operations()?;
         Ok(Results {
             prefill,
+            first_prefill,
             roof: self.roofs,
             contexts,
             batches,
@@ -192,16 +203,21 @@ impl<'a> Runner<'a> {
 
     fn prefill(&mut self) -> Result<Samples, Error> {
         (self.say)(&format!("prefill of {} tokens", self.plan.prompt));
-        let ids = prompt(self.engine.info().vocab, self.plan.prompt);
         let mut samples = Samples::default();
         let mut repeats = Repeats::new(self.plan.repeats);
         while repeats.again() {
-            let mut cache = self.engine.new_cache();
-            let start = Instant::now();
-            let _ = self.engine.prefill(&mut cache, &ids, &mut go_on)?;
-            samples.push(ids.len() as f64 / start.elapsed().as_secs_f64());
+            samples.push(self.prompt(self.plan.prompt)?);
         }
         Ok(samples)
+    }
+
+    /// Tokens per second of a prompt on a fresh cache.
+    fn prompt(&self, len: usize) -> Result<f64, Error> {
+        let ids = prompt(self.engine.info().vocab, len);
+        let mut cache = self.engine.new_cache();
+        let start = Instant::now();
+        let _ = self.engine.prefill(&mut cache, &ids, &mut go_on)?;
+        Ok(ids.len() as f64 / start.elapsed().as_secs_f64())
     }
 
     /// Each batch in turn, so that their ratio is of one time.

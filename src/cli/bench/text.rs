@@ -52,10 +52,11 @@ fn write_all(out: &mut String, r: &Report) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "prefill  {:.1} tok/s +- {:.1} %, {} tokens",
+        "prefill  {:.1} tok/s +- {:.1} %, {} tokens; the first time {:.1}",
         r.prefill_tok_s,
         r.prefill.spread.percent(),
         thousands(r.prefill.tokens),
+        r.prefill.first_tok_s,
     )?;
     let b = &r.bytes;
     writeln!(

@@ -2,6 +2,8 @@
 //! 127 * 128. Kernels with 8-bit dot products read them as two planes,
 //! `X = 128 * high + low`. A token's integers depend on that token alone.
 
+use std::ops::Deref;
+
 use super::{IntegerPanels, Order};
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::{Level, per_level};
@@ -23,16 +25,51 @@ pub struct Activations {
     pub order: Order,
     /// Columns per sum in `sums`.
     pub group: usize,
-    /// `[tokens, width]`; empty for instruction sets that read `whole`.
-    pub high: Vec<i8>,
-    /// `[tokens, width]`, within -64..64.
-    pub low: Vec<i8>,
+    /// From one token's integers in a plane to the next's.
+    pub stride: usize,
+    /// `[tokens, stride]`, of which `width` are used; empty for instruction sets
+    /// that read `whole`.
+    pub high: Plane,
+    /// `[tokens, stride]`, within -64..64.
+    pub low: Plane,
     /// `[tokens, width]`; empty for instruction sets that read the planes.
     pub whole: Vec<i16>,
     /// `[tokens, width / group]`: sums of the integers.
     pub sums: Vec<i32>,
     /// `[tokens]`: `x = scale * X`. NaN for a token that is not finite.
     pub scales: Vec<f32>,
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Integers that start at a cache line.
+#[derive(Default)]
+pub struct Plane {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([i8; LINE]);
+
+impl Plane {
+    fn zeros(len: usize) -> Self {
+        Self {
+            lines: vec![Line([0; LINE]); len.div_ceil(LINE)],
+            len,
+        }
+    }
+}
+
+impl Deref for Plane {
+    type Target = [i8];
+
+    fn deref(&self) -> &[i8] {
+        // SAFETY: the lines are so many bytes, one after the other.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
 }
 
 /// A token's part of [`Activations`].
@@ -57,13 +94,21 @@ impl Activations {
         let group = weight.group().unwrap_or(width).max(1);
         let planes = cx.level.reads_planes();
         let size = tokens * width;
+        // Tiles read the same columns of 16 tokens at a time, which must not all
+        // fall into the same few sets of the cache.
+        let stride = match cx.amx && tokens > 1 {
+            true => (width / LINE).next_multiple_of(2) * LINE + LINE,
+            false => width,
+        };
+        let plane = if planes { tokens * stride } else { 0 };
         let mut all = Self {
             tokens,
             width,
             order: weight.order(),
             group,
-            high: vec![0; if planes { size } else { 0 }],
-            low: vec![0; if planes { size } else { 0 }],
+            stride,
+            high: Plane::zeros(plane),
+            low: Plane::zeros(plane),
             whole: vec![0; if planes { 0 } else { size }],
             sums: vec![0; tokens * (width / group)],
             scales: vec![0.0; tokens],
@@ -91,10 +136,11 @@ impl Activations {
     fn shared(&mut self) -> Shared {
         Shared {
             width: self.width,
+            stride: self.stride,
             planes: !self.high.is_empty(),
             groups: self.width / self.group,
-            high: self.high.as_mut_ptr(),
-            low: self.low.as_mut_ptr(),
+            high: self.high.lines.as_mut_ptr().cast(),
+            low: self.low.lines.as_mut_ptr().cast(),
             whole: self.whole.as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
@@ -108,9 +154,26 @@ impl Activations {
     }
 }
 
+impl Activations {
+    /// Kernels rely on this.
+    ///
+    /// # Panics
+    /// If the buffers are not those of so many tokens.
+    pub fn check(&self) {
+        let size = self.tokens * self.width;
+        let plane = self.tokens * self.stride;
+        let planes = self.high.len() == plane && self.low.len() == plane;
+        assert!(planes || self.whole.len() == size);
+        assert!(self.stride >= self.width);
+        assert!(self.sums.len() == self.tokens * (self.width / self.group));
+        assert!(self.scales.len() == self.tokens);
+    }
+}
+
 /// Where threads write the tokens they have.
 struct Shared {
     width: usize,
+    stride: usize,
     groups: usize,
     planes: bool,
     high: *mut i8,
@@ -136,8 +199,8 @@ impl Shared {
         // goes with any pointer that is not null.
         unsafe {
             Token {
-                high: part(self.high.add(token * planes), planes),
-                low: part(self.low.add(token * planes), planes),
+                high: part(self.high.add(token * self.stride), planes),
+                low: part(self.low.add(token * self.stride), planes),
                 whole: part(self.whole.add(token * whole), whole),
                 sums: part(self.sums.add(token * self.groups), self.groups),
                 scale: &mut *self.scales.add(token),
@@ -226,6 +289,15 @@ fn reorder(row: &mut [f32], order: Order) {
 }
 
 impl Level {
+    /// Whether it has kernels for rows as they are stored.
+    pub(super) fn multiplies_rows(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => true,
+            _ => false,
+        }
+    }
+
     /// Whether its kernels read activations as two planes of 8 bits.
     pub(super) fn reads_planes(self) -> bool {
         match self {

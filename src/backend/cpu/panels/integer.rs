@@ -123,4 +123,36 @@ impl IntegerPanels {
             Encoding::Mxtq { .. } => None,
         }
     }
+
+    /// Kernels rely on this.
+    ///
+    /// # Panics
+    /// If the panels' bytes are not those of their encoding.
+    pub fn check(&self) {
+        let codes = |bits: usize| self.width * bits * PANEL / 8;
+        let (bytes, low_bytes) = match &self.encoding {
+            Encoding::Affine {
+                bits,
+                group,
+                scales,
+            } => {
+                assert!(self.width.is_multiple_of(*group));
+                let pairs = self.width / group * scales.block_bytes();
+                (codes(*bits as usize) + pairs, 0)
+            }
+            Encoding::Split { group, scales, .. } => {
+                assert!(self.width.is_multiple_of(*group));
+                let pairs = self.width / group * scales.block_bytes();
+                (codes(4) + pairs, codes(4))
+            }
+            Encoding::Mxtq { bits, .. } => {
+                assert!(self.width.is_multiple_of(64));
+                (codes(*bits as usize) + 4 * PANEL, 0)
+            }
+        };
+        assert!(self.data.len() == self.panels() * bytes);
+        if let Encoding::Split { low, .. } = &self.encoding {
+            assert!(low.len() == self.panels() * low_bytes);
+        }
+    }
 }

@@ -16,6 +16,7 @@
 mod activations;
 mod float;
 mod integer;
+mod lazy;
 mod lut;
 mod pack;
 mod product;
@@ -27,8 +28,11 @@ mod tests;
 pub(super) use activations::Activations;
 pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order};
+pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::Lut;
 pub(super) use product::{Sink, float_product, integer_product};
+#[cfg(target_arch = "x86_64")]
+pub(super) use simd::amx::available as amx_available;
 
 /// Rows of a panel.
 pub(super) const PANEL: usize = 16;

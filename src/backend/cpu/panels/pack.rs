@@ -73,6 +73,16 @@ impl IntegerPanels {
         }
     }
 
+    /// The panels that [`IntegerPanels::pack`] would make of an MXTQ matrix,
+    /// without data.
+    pub fn without_data(cx: &Context, matrix: &Matrix) -> Option<Self> {
+        let Format::Mxtq { bits, tables, .. } = &matrix.format else {
+            return None;
+        };
+        let data = cx.arena.filled(&cx.pool, 0, |_| ())?;
+        Some(mxtq_panels(matrix, *bits, tables, data))
+    }
+
     /// 8-bit affine codes in two planes; `None` for other formats, or if there is
     /// no memory.
     pub fn pack_split(cx: &Context, matrix: &Matrix) -> Option<Self> {
@@ -249,12 +259,7 @@ fn mxtq(
     let width = matrix.cols.next_multiple_of(STEP);
     let row_bytes = matrix.row_bytes();
     let panels = matrix.rows.div_ceil(PANEL);
-    // Widths that do not divide a byte take the next one that does.
-    let packed = match bits {
-        1 => 2,
-        3 => 4,
-        same => same,
-    };
+    let packed = packed_bits(bits);
     let words = width * packed as usize / 32;
     let data = region(cx, panels, words * 4 * PANEL + 4 * PANEL, |panel, out| {
         let (codes, out_norms) = out.split_at_mut(words * 4 * PANEL);
@@ -276,17 +281,35 @@ fn mxtq(
             }
         }
     })?;
-    Some(IntegerPanels {
+    Some(mxtq_panels(matrix, bits, tables, data))
+}
+
+/// Widths that do not divide a byte take the next one that does.
+fn packed_bits(bits: u32) -> u32 {
+    match bits {
+        1 => 2,
+        3 => 4,
+        same => same,
+    }
+}
+
+fn mxtq_panels(
+    matrix: &Matrix,
+    bits: u32,
+    tables: &Arc<MxtqTables>,
+    data: Region,
+) -> IntegerPanels {
+    IntegerPanels {
         rows: matrix.rows,
         cols: matrix.cols,
-        width,
+        width: matrix.cols.next_multiple_of(STEP),
         encoding: Encoding::Mxtq {
-            bits: packed,
+            bits: packed_bits(bits),
             lut: Arc::new(Lut::of(&tables.codebook)),
         },
         data,
         tables: Some(Arc::clone(tables)),
-    })
+    }
 }
 
 /// A row of codes in words of another width.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Activations, FloatPanels, IntegerPanels, PANEL, simd};
+use super::{Activations, FloatPanels, IntegerPanels, LazyPanels, PANEL, Spread, simd};
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::Level;
 
@@ -18,14 +18,50 @@ pub fn integer_product(
     tokens: Range<usize>,
     sink: Sink<'_>,
 ) {
-    debug_assert!(x.width == w.width && x.order == w.order());
-    debug_assert!(panels.end <= w.panels() && tokens.end <= x.tokens);
+    w.check();
+    x.check();
+    assert!(x.width == w.width && x.order == w.order());
+    assert!(x.group == w.group().unwrap_or(w.width).max(1));
+    assert!(panels.end <= w.panels() && tokens.end <= x.tokens);
+    match cx.level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Context::new` saw the features and the permission; the ranges
+        // and lengths are checked above.
+        Level::Avx512 if cx.amx && simd::amx::suits(w, tokens.len()) => unsafe {
+            simd::amx::integer(w, panels, x, tokens, sink);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Level::detect` saw the features on this processor; the ranges
+        // and lengths are checked above.
+        Level::Avx512 => unsafe { simd::avx512::integer(w, panels, x, tokens, sink) },
+        _ => simd::portable::integer(w, panels, x, tokens, sink),
+    }
+}
+
+/// The same with rows as they are stored; `spread` was made of `x`.
+pub fn row_product(
+    cx: &Context,
+    w: &LazyPanels,
+    panels: Range<usize>,
+    (x, spread): (&Activations, &Spread),
+    tokens: Range<usize>,
+    sink: Sink<'_>,
+) {
+    let shape = w.shape();
+    x.check();
+    assert!(x.width == shape.width && x.order == shape.order());
+    assert!(panels.end <= shape.panels() && tokens.end <= x.tokens);
+    assert!(spread.high.len() == x.tokens * x.width && spread.low.len() == x.tokens * x.width);
+    let (codes, norms) = w.stored();
+    assert!(codes.len() == shape.rows * (codes.len() / shape.rows.max(1)));
+    assert!(norms.len() >= 2 * shape.rows);
     match cx.level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Level::detect` saw the features on this processor; the ranges
-        // are checked above, and lengths by the constructors.
-        Level::Avx512 => unsafe { simd::avx512::integer(w, panels, x, tokens, sink) },
-        _ => simd::portable::integer(w, panels, x, tokens, sink),
+        // and lengths are checked above.
+        Level::Avx512 => unsafe { simd::avx512::rows(w, panels, (x, spread), tokens, sink) },
+        // `LazyPanels::of` makes none for other levels.
+        _ => unreachable!("no kernel for stored rows"),
     }
 }
 
@@ -37,7 +73,7 @@ pub fn float_product(
     x: &[f32],
     sink: Sink<'_>,
 ) {
-    debug_assert!(panels.end <= w.panels() && x.len().is_multiple_of(w.cols.max(1)));
+    assert!(panels.end <= w.panels() && x.len().is_multiple_of(w.cols.max(1)));
     match cx.level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.

@@ -108,3 +108,42 @@ fn mxtq_panels() {
         }
     }
 }
+
+#[test]
+fn stored_rows_and_panels_give_the_same_bits() {
+    let level = Level::available().pop().expect("a level");
+    let cx = context(level);
+    for (rows, cols, bits) in [
+        (16, 256, 2),
+        (21, 512, 2),
+        (40, 2048, 2),
+        (33, 128, 4),
+        (17, 2048, 4),
+    ] {
+        let matrix = encode_mxtq(&numbers(rows * cols, 3), rows, cols, bits, 7).into_matrix();
+        let Some(lazy) = LazyPanels::of(&cx, &matrix) else {
+            assert!(!level.multiplies_rows());
+            return;
+        };
+        let tokens = 3;
+        let x = Tensor::new(tokens, cols, numbers(tokens * cols, 5));
+        let x = Activations::of(&cx, &x, lazy.shape());
+        let product = |form: Form<'_>| {
+            let mut y = vec![[0.0f32; PANEL]; tokens * lazy.shape().panels()];
+            let panels = lazy.shape().panels();
+            form.product(&cx, 0..panels, &x, None, 0..tokens, &mut |t, p, values| {
+                y[t * panels + p] = *values;
+            });
+            y
+        };
+        let first = lazy.form(&cx, 1);
+        assert!(matches!(first, Form::Rows(_)));
+        let stored = product(first);
+        let packed = lazy.form(&cx, 100);
+        assert!(matches!(packed, Form::Panels(_)));
+        let packed = product(packed);
+        for (a, b) in stored.iter().zip(&packed) {
+            assert_eq!(a.map(f32::to_bits), b.map(f32::to_bits));
+        }
+    }
+}

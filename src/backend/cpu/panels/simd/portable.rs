@@ -56,10 +56,13 @@ fn split_nibble(plane: &[u8], c: usize, r: usize) -> u8 {
     nibble(plane, c, r)
 }
 
-fn integer_at(x: &Activations, at: usize) -> i32 {
-    match x.whole.get(at) {
+fn integer_at(x: &Activations, token: usize, c: usize) -> i32 {
+    match x.whole.get(token * x.width + c) {
         Some(&x) => i32::from(x),
-        None => 128 * i32::from(x.high[at]) + i32::from(x.low[at]),
+        None => {
+            let at = token * x.stride + c;
+            128 * i32::from(x.high[at]) + i32::from(x.low[at])
+        }
     }
 }
 
@@ -87,9 +90,8 @@ fn affine(
         };
         let total = x.sums[token * groups + g] as f32;
         for (r, sum) in sums.iter_mut().enumerate() {
-            let at = token * x.width + g * group;
             let dot: i32 = (0..group)
-                .map(|c| i32::from(code(block, low, c, r)) * integer_at(x, at + c))
+                .map(|c| i32::from(code(block, low, c, r)) * integer_at(x, token, g * group + c))
                 .sum();
             *sum = pair(pairs, scales, r).mul_add(dot as f32, *sum);
             *sum = pair(pairs, scales, PANEL + r).mul_add(total, *sum);
@@ -135,7 +137,7 @@ fn mxtq(
         for c in 0..w.width {
             let byte = codes[c / (4 * per_byte) * 64 + r * 4 + c % 4];
             let code = byte >> (bits as usize * (c / 4 % per_byte)) & mask;
-            let x = integer_at(x, token * x.width + c);
+            let x = integer_at(x, token, c);
             dot += i64::from(integer(code)) * i64::from(x);
         }
         let norm = pair(norms, ScaleWidth::F32, r);

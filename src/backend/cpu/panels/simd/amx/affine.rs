@@ -1,0 +1,313 @@
+//! Affine codes: a group's sums leave the tiles for the scales and biases, which
+//! are applied while the tiles are at the next group.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{Ahead, ROW, Scratch, TILE, TOKENS, configure, lines};
+use crate::backend::cpu::panels::integer::ScaleWidth;
+use crate::backend::cpu::panels::simd::avx512::codes::{Codes, Nibbles, Split};
+use crate::backend::cpu::panels::simd::avx512::pairs;
+use crate::backend::cpu::panels::simd::parts;
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
+
+/// What all passes over some panels share.
+struct Job<'a> {
+    x: &'a Activations,
+    group: usize,
+    groups: usize,
+    scales: ScaleWidth,
+    /// Bytes from one group's scales to the next's.
+    block: usize,
+    /// Four tiles.
+    results: *mut u8,
+}
+
+/// One panel times a tile of tokens.
+struct Pass {
+    panel: usize,
+    tokens: Range<usize>,
+    /// Codes as bytes, and how far one group's are from the next's.
+    codes: *const u8,
+    codes_stride: usize,
+    /// The first group's scales.
+    pairs: *const u8,
+    /// `[groups, TOKENS]`: sums of activations.
+    sums: *const f32,
+}
+
+features! {
+/// # Safety
+/// As `amx::integer`.
+pub(super) unsafe fn block(
+    w: &IntegerPanels,
+    panels: Range<usize>,
+    x: &Activations,
+    tokens: Range<usize>,
+    scratch: &mut Scratch,
+    sink: Sink<'_>,
+) {
+    let (bits, group, scales) = match &w.encoding {
+        Encoding::Affine { bits, group, scales } => (*bits as usize, *group, *scales),
+        Encoding::Split { group, scales, .. } => (4, *group, *scales),
+        Encoding::Mxtq { .. } => return,
+    };
+    let groups = w.width / group;
+    let codes_bytes = group * bits * PANEL / 8;
+    let job = Job {
+        x,
+        group,
+        groups,
+        scales,
+        block: codes_bytes + scales.block_bytes(),
+        results: lines(&mut scratch.results, 4 * TILE),
+    };
+    let sums = floats(x, tokens.clone(), groups, &mut scratch.sums);
+    let unpacked = lines(&mut scratch.codes, if bits == 8 { 0 } else { w.width * PANEL });
+    let passes = parts(tokens.clone(), TOKENS).count();
+    for panel in panels.clone() {
+        let data = w.panel(panel).as_ptr();
+        let low = match &w.encoding {
+            Encoding::Split { low, .. } => low[panel * groups * codes_bytes..].as_ptr(),
+            _ => data,
+        };
+        let ahead = |at: *const u8, bytes: usize| match panel + 1 < panels.end {
+            true => Ahead::new(at.wrapping_add(bytes), bytes, passes * groups),
+            false => Ahead::none(),
+        };
+        let ahead_data = ahead(data, groups * job.block);
+        let ahead_low = ahead(low, groups * codes_bytes);
+        for (i, tokens) in parts(tokens.clone(), TOKENS).enumerate() {
+            let (codes, codes_stride) = match bits {
+                8 => (data, job.block),
+                _ => (unpacked.cast_const(), group * PANEL),
+            };
+            let pairs = data.wrapping_add(codes_bytes);
+            let pass = Pass {
+                panel,
+                tokens,
+                codes,
+                codes_stride,
+                pairs,
+                sums: sums.wrapping_add(i * groups * TOKENS),
+            };
+            // SAFETY, here and below: group `g`'s codes lie in block `g` of the
+            // panel, and its unpacked codes have their place in the scratch memory.
+            let fetch = |g: usize| ahead_data.fetch(i * groups + g);
+            match &w.encoding {
+                Encoding::Affine { bits: 4, .. } if i == 0 => unsafe {
+                    let nibbles = Nibbles::new();
+                    sized(&job, &pass, sink, |g| {
+                        fetch(g);
+                        unpack(data.add(g * job.block), data, group, nibbles, unpacked.add(g * group * PANEL));
+                    });
+                },
+                Encoding::Split { .. } => unsafe {
+                    let split = Split::new();
+                    sized(&job, &pass, sink, |g| {
+                        fetch(g);
+                        ahead_low.fetch(i * groups + g);
+                        if i == 0 {
+                            let low = low.add(g * codes_bytes);
+                            unpack(data.add(g * job.block), low, group, split, unpacked.add(g * group * PANEL));
+                        }
+                    });
+                },
+                _ => unsafe { sized(&job, &pass, sink, fetch) },
+            }
+        }
+    }
+}
+}
+
+/// The integers as floats, `[tiles, groups, TOKENS]`; zeros for tokens that a
+/// tile lacks.
+fn floats(x: &Activations, tokens: Range<usize>, groups: usize, out: &mut Vec<f32>) -> *const f32 {
+    out.clear();
+    for tile in parts(tokens, TOKENS) {
+        let first = out.len();
+        out.resize(first + groups * TOKENS, 0.0);
+        for (t, token) in tile.enumerate() {
+            let sums = &x.sums[token * groups..(token + 1) * groups];
+            for (sum, out) in sums.iter().zip(out[first + t..].iter_mut().step_by(TOKENS)) {
+                *out = *sum as f32;
+            }
+        }
+    }
+    out.as_ptr()
+}
+
+features! {
+/// A group's codes as bytes.
+///
+/// # Safety
+/// The group's vectors lie at `at` and, where there is a second plane, at `low`;
+/// `out` has room for `group` columns.
+#[inline]
+unsafe fn unpack<C: Codes<2>>(at: *const u8, low: *const u8, group: usize, codes: C, out: *mut u8) {
+    for step in 0..group / 8 {
+        // SAFETY: the caller's.
+        unsafe {
+            let [a, b] = codes.load(at.add(step * 64), low.add(step * 64));
+            _mm512_store_si512(out.add(step * 128).cast(), a);
+            _mm512_store_si512(out.add(step * 128 + 64).cast(), b);
+        }
+    }
+}
+}
+
+features! {
+/// [`pass`], compiled for the number of tokens, to the next multiple of four.
+///
+/// # Safety
+/// As [`pass`].
+#[inline]
+unsafe fn sized(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare: impl Fn(usize)) {
+    // SAFETY: the caller's.
+    unsafe {
+        match p.tokens.len() {
+            0..=4 => pass::<4>(job, p, sink, prepare),
+            5..=8 => pass::<8>(job, p, sink, prepare),
+            9..=12 => pass::<12>(job, p, sink, prepare),
+            _ => pass::<16>(job, p, sink, prepare),
+        }
+    }
+}
+}
+
+features! {
+/// `prepare(g)` is called two groups before group `g`'s codes are read.
+///
+/// # Safety
+/// The processor has these features and AMX, which is permitted; the pointers of
+/// `job` and `p` lead to what they say, the tokens, up to `M`, to rows of `x`.
+unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare: impl Fn(usize)) {
+    let Job { x, group, groups, scales, .. } = *job;
+    let columns = if group.is_multiple_of(64) { 64 } else { 32 };
+    let (high, low) = (
+        x.high[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
+        x.low[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
+    );
+    let mut totals = [_mm512_setzero_ps(); M];
+    // SAFETY, for all of this: tiles of the tokens and of the columns of group
+    // `g`; two tiles of results, those of even and of odd groups apart. Sums stay
+    // in tiles from one piece of assembly to the next, as the compiler has no use
+    // for tiles of its own.
+    macro_rules! multiply {
+        ($g:expr, $upper:tt, $lower:tt) => {
+            asm!(
+                concat!("tilezero ", $upper),
+                concat!("tilezero ", $lower),
+                "2:",
+                "tileloadd tmm6, [{codes} + {row}]",
+                "tileloadd tmm4, [{high} + {stride}]",
+                concat!("tdpbsud ", $upper, ", tmm4, tmm6"),
+                "tileloadd tmm5, [{low} + {stride}]",
+                concat!("tdpbsud ", $lower, ", tmm5, tmm6"),
+                "add {codes}, {codes_step}",
+                "add {high}, {columns}",
+                "add {low}, {columns}",
+                "dec {steps}",
+                "jnz 2b",
+                codes = inout(reg) p.codes.add($g * p.codes_stride) => _,
+                high = inout(reg) high.add($g * group) => _,
+                low = inout(reg) low.add($g * group) => _,
+                steps = inout(reg) group / columns => _,
+                columns = in(reg) columns,
+                codes_step = in(reg) columns * PANEL,
+                stride = in(reg) x.stride,
+                row = in(reg) ROW,
+                out($upper) _, out($lower) _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
+                options(nostack, readonly),
+            )
+        };
+    }
+    macro_rules! store {
+        ($g:expr, $upper:literal, $lower:literal) => {
+            asm!(
+                concat!("tilestored [{results} + {row}], ", $upper),
+                concat!("tilestored [{results} + {row} + 1024], ", $lower),
+                results = in(reg) job.results.add($g % 2 * 2 * TILE),
+                row = in(reg) ROW,
+                options(nostack, preserves_flags),
+            )
+        };
+    }
+    if groups > 0 {
+        unsafe {
+            configure(p.tokens.len(), columns);
+            prepare(0);
+            if groups > 1 {
+                prepare(1);
+            }
+            multiply!(0, "tmm0", "tmm1");
+        }
+    }
+    // Group `g + 1` is multiplied, `g` leaves the tiles, `g - 1` is applied: no
+    // result is waited for.
+    let mut share = |g: usize| unsafe {
+        let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
+        let results = job.results.add(g % 2 * 2 * TILE);
+        apply(&mut totals, results, scale, bias, p.sums.add(g * TOKENS));
+    };
+    for g in 0..groups {
+        if g + 2 < groups {
+            prepare(g + 2);
+        }
+        unsafe {
+            if g % 2 == 0 {
+                if g + 1 < groups {
+                    multiply!((g + 1), "tmm2", "tmm3");
+                }
+                store!(g, "tmm0", "tmm1");
+            } else {
+                if g + 1 < groups {
+                    multiply!((g + 1), "tmm0", "tmm1");
+                }
+                store!(g, "tmm2", "tmm3");
+            }
+        }
+        if g > 0 {
+            share(g - 1);
+        }
+    }
+    if groups > 0 {
+        share(groups - 1);
+    }
+    let panel = p.panel;
+    for (token, total) in p.tokens.clone().zip(totals) {
+        let mut y = [0.0f32; PANEL];
+        let total = _mm512_mul_ps(total, _mm512_set1_ps(x.scales[token]));
+        // SAFETY: 16 floats.
+        unsafe { _mm512_storeu_ps(y.as_mut_ptr(), total) };
+        sink(token, panel, &y);
+    }
+}
+}
+
+features! {
+/// Adds a group's share to the totals.
+///
+/// # Safety
+/// `results` leads to two tiles, `sums` to the group's sums.
+#[inline]
+unsafe fn apply<const M: usize>(
+    totals: &mut [__m512; M],
+    results: *const u8,
+    scale: __m512,
+    bias: __m512,
+    sums: *const f32,
+) {
+    for (t, total) in totals.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        unsafe {
+            let upper = _mm512_load_si512(results.add(t * ROW).cast());
+            let lower = _mm512_load_si512(results.add(TILE + t * ROW).cast());
+            let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper), lower);
+            *total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), *total);
+            *total = _mm512_fmadd_ps(bias, _mm512_set1_ps(sums.add(t).read()), *total);
+        }
+    }
+}
+}

@@ -1,0 +1,90 @@
+//! Affine codes, group by group.
+
+use std::arch::x86_64::*;
+
+use super::codes::Codes;
+use super::{Tile, broadcast, pairs};
+use crate::backend::cpu::panels::integer::ScaleWidth;
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
+
+features! {
+/// # Safety
+/// The processor has these features; `P` panels and `T` tokens from `tile` on lie
+/// within `w` and `x`, which fit each other.
+pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: Codes<V>>(
+    w: &IntegerPanels,
+    x: &Activations,
+    tile: Tile,
+    group: usize,
+    scales: ScaleWidth,
+    codes: C,
+    sink: Sink<'_>,
+) {
+    let Tile { panel, token, ahead } = tile;
+    let groups = w.width / group;
+    let steps = group / (4 * V);
+    let block = steps * 64 + scales.block_bytes();
+    let data: [*const u8; P] = std::array::from_fn(|p| w.panel(panel + p).as_ptr());
+    let planes: [*const u8; P] = match &w.encoding {
+        Encoding::Split { low, .. } => {
+            std::array::from_fn(|p| low[(panel + p) * groups * steps * 64..].as_ptr())
+        }
+        _ => data,
+    };
+    let split = planes[0] != data[0];
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
+    let sums: [*const i32; T] = std::array::from_fn(|t| x.sums[(token + t) * groups..].as_ptr());
+    let mut totals = [[_mm512_setzero_ps(); P]; T];
+    for g in 0..groups {
+        let mut upper = [[_mm512_setzero_si512(); P]; T];
+        let mut lower = [[_mm512_setzero_si512(); P]; T];
+        // SAFETY: `steps` vectors, scales and biases of block `g` of each panel;
+        // `group` columns of each token. A prefetch may point anywhere.
+        unsafe {
+            for step in 0..steps {
+                let mut vectors = [[_mm512_setzero_si512(); V]; P];
+                for p in 0..P {
+                    let at = data[p].add(g * block + step * 64);
+                    _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(ahead).cast());
+                    let low_at = planes[p].wrapping_add((g * steps + step) * 64);
+                    if split {
+                        _mm_prefetch::<_MM_HINT_T0>(low_at.wrapping_add(ahead).cast());
+                    }
+                    vectors[p] = codes.load(at, low_at);
+                }
+                for v in 0..V {
+                    let column = g * group + (step * V + v) * 4;
+                    for t in 0..T {
+                        let (h, l) = (broadcast(high[t].add(column)), broadcast(low[t].add(column)));
+                        for p in 0..P {
+                            upper[t][p] = _mm512_dpbusd_epi32(upper[t][p], vectors[p][v], h);
+                            lower[t][p] = _mm512_dpbusd_epi32(lower[t][p], vectors[p][v], l);
+                        }
+                    }
+                }
+            }
+            for p in 0..P {
+                let pairs_at = data[p].add(g * block + steps * 64);
+                _mm_prefetch::<_MM_HINT_T0>(pairs_at.wrapping_add(ahead).cast());
+                let [scale, bias] = pairs(pairs_at, scales);
+                for t in 0..T {
+                    let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper[t][p]), lower[t][p]);
+                    let total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), totals[t][p]);
+                    let sum = _mm512_set1_ps(sums[t].add(g).read() as f32);
+                    totals[t][p] = _mm512_fmadd_ps(bias, sum, total);
+                }
+            }
+        }
+    }
+    for t in 0..T {
+        for p in 0..P {
+            let mut y = [0.0f32; PANEL];
+            let total = _mm512_mul_ps(totals[t][p], _mm512_set1_ps(x.scales[token + t]));
+            // SAFETY: 16 floats.
+            unsafe { _mm512_storeu_ps(y.as_mut_ptr(), total) };
+            sink(token + t, panel + p, &y);
+        }
+    }
+}
+}
