@@ -61,6 +61,7 @@ fn measured(args: &BenchArgs, outer: &RunArgs) -> Result<String, Failure> {
         cache: folders::cache(),
         ..LoadOptions::default()
     };
+    let machine = Machine::here();
     let mut progress = Lines::new();
     progress.say("reading the files once");
     if let Some(dir) = &dir {
@@ -79,7 +80,7 @@ fn measured(args: &BenchArgs, outer: &RunArgs) -> Result<String, Failure> {
         backend: engine.info().backend.clone(),
         threads: roof.threads(),
         roof_bytes: roof.bytes(),
-        machine: Machine::here(),
+        machine,
         plan: plan.clone(),
         vocab: engine.info().vocab,
         notices,

@@ -365,4 +365,15 @@ mod tests {
         });
         assert_eq!(count.into_inner(), 300);
     }
+
+    #[test]
+    fn a_pinned_thread_makes_pools_of_all_cores() {
+        let all = Pool::new(0).expect("threads").threads();
+        let pinned = std::thread::spawn(|| {
+            let pool = Pool::new(2).expect("threads");
+            pool.adopt_thread();
+            Pool::new(0).expect("threads").threads()
+        });
+        assert_eq!(pinned.join().expect("a thread"), all);
+    }
 }

@@ -1,8 +1,17 @@
 //! Which processors to compute on: one per physical core, of those that this
 //! process may use, and no more than its cgroup grants it time for.
 
-/// Numbers of the processors to compute on, one per core; never empty.
-pub fn usable_cores() -> Vec<usize> {
+use std::sync::OnceLock;
+
+/// Numbers of the processors to compute on, one per core; never empty. As they
+/// were when this was first asked: a thread that has been pinned since would
+/// know of one only.
+pub fn usable_cores() -> &'static [usize] {
+    static CORES: OnceLock<Vec<usize>> = OnceLock::new();
+    CORES.get_or_init(find_cores)
+}
+
+fn find_cores() -> Vec<usize> {
     let limit = std::thread::available_parallelism().map_or(1, usize::from);
     let mut cores = physical_cores().unwrap_or_else(|| (0..limit).collect());
     cores.truncate(limit);
@@ -50,13 +59,14 @@ pub(super) fn pin_to(_: usize) {}
 
 #[cfg(test)]
 mod tests {
-    use super::usable_cores;
+    use super::{find_cores, usable_cores};
 
     #[test]
     fn there_is_a_core_and_none_twice() {
-        let cores = usable_cores();
+        let cores = find_cores();
         let distinct: std::collections::BTreeSet<_> = cores.iter().collect();
         assert!(!cores.is_empty());
+        assert_eq!(cores, usable_cores());
         assert_eq!(distinct.len(), cores.len());
     }
 }
