@@ -25,5 +25,5 @@ pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};
 pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};
-pub use traits::{AttentionShape, Backend, KvDtype, KvStore, SkipMode};
+pub use traits::{AttentionShape, Backend, HeadReads, KvDtype, KvStore, SkipMode};
 pub use weights::{CcaWeights, ExpertWeights, MergeWeights, RouterWeights};

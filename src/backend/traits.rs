@@ -1,6 +1,7 @@
 //! The `Backend` trait. Shapes are `[rows, columns]`. Norms, softmax, router,
 //! residual stream and convolutions are computed in fp32 whatever the weights are.
 
+use super::cpu::HeadMode;
 use super::{
     CcaWeights, ExpertWeights, HeadAudit, MergeWeights, Projected, Qkv, RouterWeights, Rows,
     SampleSpec, TokenStats, sample_row,
@@ -75,6 +76,23 @@ pub trait KvStore: Clone + Send {
 
     /// Forgets all positions from `len` on; no effect if there are fewer.
     fn truncate(&mut self, len: usize);
+
+    /// Appends positions with made-up keys and values, for measuring, and says
+    /// whether it did.
+    fn fill(&mut self, _positions: usize) -> bool {
+        false
+    }
+}
+
+/// What steps have read of the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HeadReads {
+    /// Rows of activations that were multiplied with the head.
+    pub tokens: u64,
+    /// Logits computed exactly, over all tokens.
+    pub exact: u64,
+    /// Bytes read, over all tokens.
+    pub bytes: u64,
 }
 
 pub trait Backend: Send + Sync + Sized + 'static {
@@ -123,6 +141,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
         work()
     }
 
+    /// The calling thread will be the one that enters, and has little else to do:
+    /// it may be given a processor.
+    fn adopt_thread(&self) {}
+
     /// What has gone wrong on the device since this was last asked, in one line.
     /// What was read from it in that time means nothing.
     fn fault(&self) -> Option<String> {
@@ -166,6 +188,24 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Self::Kv;
     /// The state before the first token: zeros.
     fn cca_state(&self, shape: &AttentionShape) -> Self::CcaState;
+
+    // What a benchmark asks.
+    /// Bytes that a product with this weight reads, all of its parts; `None` if
+    /// they are those that were uploaded.
+    fn weight_bytes(&self, _weight: &Self::Weight) -> Option<u64> {
+        None
+    }
+    /// The same for each matrix of a stack.
+    fn stack_bytes(&self, _stack: &Self::Stack) -> Option<Vec<u64>> {
+        None
+    }
+    /// How [`Backend::sample`] finds logits from here on, where there is a choice.
+    fn set_head(&self, _mode: HeadMode) {}
+    /// What [`Backend::sample`] has read of the head since this was last asked;
+    /// `None` where that is always all of it.
+    fn head_reads(&self) -> Option<HeadReads> {
+        None
+    }
 
     // What the host reads.
     fn read(&self, tensor: &Self::Tensor) -> Vec<f32>;

@@ -30,6 +30,8 @@ pub enum Command {
     Repl(RunArgs),
     /// Say what is in a bundle and whether it can be used
     Inspect(InspectArgs),
+    /// Measure the speed of a bundle against what this machine's memory allows
+    Bench(BenchArgs),
     /// Compare what this machine computes with plain references, kernel by kernel
     SelftestKernels(SelftestArgs),
     /// Look inside: logits, prompts, parsing
@@ -201,6 +203,54 @@ pub struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Bundle to run; without it CAIRN_MODEL, without that the built-in demo
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+
+    /// Threads to compute with [default: one per core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+
+    /// Tokens of the prompt whose prefill is timed
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = positive)]
+    pub prompt: usize,
+
+    /// Tokens to decode in each run
+    #[arg(long = "gen", value_name = "N", default_value_t = 64, value_parser = positive)]
+    pub generate: usize,
+
+    /// Tokens in the cache when decode starts, a list; the first counts as the speed
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "0,4096,32768",
+        value_delimiter = ','
+    )]
+    pub context: Vec<usize>,
+
+    /// Sequences in one step, a list
+    #[arg(long, value_name = "LIST", default_value = "1,8", value_delimiter = ',', value_parser = sequences)]
+    pub batch: Vec<usize>,
+
+    /// Most runs of each measurement; slow ones end earlier
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub repeats: usize,
+
+    /// Use no more of what the processor has than this
+    #[arg(long, value_name = "LEVEL")]
+    pub instructions: Option<InstructionsName>,
+
+    /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<BackendName>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct SelftestArgs {
     /// What to test [default: mlx where the build has it, else cpu]
     #[arg(long, value_name = "NAME")]
@@ -317,6 +367,16 @@ fn threads(text: &str) -> Result<usize, String> {
     positive(text).and_then(|number| match number {
         1..=MOST_THREADS => Ok(number),
         _ => Err(format!("must be at most {MOST_THREADS}")),
+    })
+}
+
+/// More sequences than anybody runs at once.
+const MOST_SEQUENCES: usize = 256;
+
+fn sequences(text: &str) -> Result<usize, String> {
+    positive(text).and_then(|number| match number {
+        1..=MOST_SEQUENCES => Ok(number),
+        _ => Err(format!("must be at most {MOST_SEQUENCES}")),
     })
 }
 

@@ -152,7 +152,7 @@ fn refuse(place: &impl Display, problem: impl Display) -> Exit {
 }
 
 /// A reader that went away is no failure.
-fn print(text: &str) -> Exit {
+pub(super) fn print(text: &str) -> Exit {
     let mut stdout = io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())

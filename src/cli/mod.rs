@@ -1,6 +1,7 @@
 //! The command line: what was typed, what it means, and the exit status.
 
 pub mod args;
+mod bench;
 pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
@@ -51,6 +52,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
+        Some(Command::Bench(args)) => bench::run(&args, &run),
         Some(Command::Inspect(args)) => look::inspect(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),

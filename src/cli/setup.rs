@@ -33,7 +33,7 @@ impl Failure {
 /// # Errors
 /// For a bundle or a folder that can't be used.
 pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
-    agent_with(run, model(run).as_deref(), stop)
+    agent_with(run, model(run.model.as_ref()).as_deref(), stop)
 }
 
 /// The same with another bundle.
@@ -68,11 +68,9 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
-fn model(run: &RunArgs) -> Option<PathBuf> {
+pub(super) fn model(asked: Option<&PathBuf>) -> Option<PathBuf> {
     let environment = || std::env::var_os("CAIRN_MODEL").filter(|dir| !dir.is_empty());
-    run.model
-        .clone()
-        .or_else(|| environment().map(PathBuf::from))
+    asked.cloned().or_else(|| environment().map(PathBuf::from))
 }
 
 /// What was allowed beforehand is; the rest is a question.

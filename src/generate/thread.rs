@@ -95,6 +95,7 @@ impl Drop for Generator {
 }
 
 fn serve(loaded: &Loaded, queue: &Receiver<Job>) {
+    loaded.engine.adopt_thread();
     let mut cache = loaded.engine.new_cache();
     for job in queue {
         match job {

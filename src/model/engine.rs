@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ops::ControlFlow;
 
+use super::measure::Measure;
 use crate::backend::{HeadAudit, SampleSpec, TokenStats};
 
 /// What the floors above may know about a loaded model.
@@ -134,6 +135,15 @@ pub trait Engine: Send {
     /// Forgets all but the first `len` tokens. Exact. Returns how many tokens
     /// were run again to rebuild the convolution state: at most twice the layers.
     fn truncate(&self, cache: &mut Cache, len: usize) -> Result<usize, Error>;
+
+    /// The calling thread will be the one that runs this engine, and has little
+    /// else to do: it may be given a processor.
+    fn adopt_thread(&self) {}
+
+    /// What a benchmark needs, of engines that can be measured.
+    fn measure(&self) -> Option<&dyn Measure> {
+        None
+    }
 
     /// Logits `[tokens, vocab]` (row-major) of all of `tokens`, run after what
     /// the cache holds. For checking, not for generating.

@@ -3,6 +3,7 @@
 
 mod engine;
 mod load;
+mod measure;
 mod run;
 mod sequence;
 pub mod zaya;
@@ -11,3 +12,4 @@ pub use engine::{
     Cache, Engine, EngineInfo, Error, Interrupted, Progress, Snapshot, Step, StepRow,
 };
 pub use load::{BackendKind, LoadError, LoadOptions, load};
+pub use measure::{Clock, Measure, Stage, StepBytes, Traffic};

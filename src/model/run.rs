@@ -4,9 +4,13 @@ use std::ops::ControlFlow;
 
 use super::engine::{Cache, Engine, EngineInfo, Error, Interrupted, Progress, Step, StepRow};
 use super::load::LoadOptions;
+use super::measure::{Clock, Measure, Stage, Traffic};
 use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
-use crate::backend::{Backend, HeadAudit, KvDtype, KvMode, Rows, SampleSpec, Segment, SkipMode};
+use crate::backend::cpu::HeadMode;
+use crate::backend::{
+    Backend, HeadAudit, HeadReads, KvDtype, KvMode, KvStore, Rows, SampleSpec, Segment, SkipMode,
+};
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
@@ -18,6 +22,7 @@ pub(super) struct ZayaEngine<B: Backend> {
     backend: B,
     model: Zaya<B>,
     info: EngineInfo,
+    traffic: Traffic,
     kv: KvDtype,
     chunk: usize,
     /// Start each step before the last one's results are read.
@@ -48,6 +53,7 @@ impl<B: Backend> ZayaEngine<B> {
                 numerics: numerics(&backend, options),
                 notices: notices.into_iter().chain(backend.notices()).collect(),
             },
+            traffic: model.traffic(&backend, tensors, options.kv),
             model,
             kv: options.kv,
             chunk: options.chunk.unwrap_or(CHUNK).max(1),
@@ -112,7 +118,9 @@ impl<B: Backend> ZayaEngine<B> {
         let (backend, model) = (&self.backend, &self.model);
         backend.enter(move || {
             let Output { hidden, routes } = model.forward(backend, &ids, &rows, states);
+            model.clock.mark(Stage::Head);
             let (ids, stats) = backend.sample(model.embed(), &hidden, specs);
+            model.clock.pause();
             backend.start(&ids, &stats, &routes);
             Queued { ids, stats, routes }
         })
@@ -291,6 +299,14 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         Ok(count)
     }
 
+    fn adopt_thread(&self) {
+        self.backend.adopt_thread();
+    }
+
+    fn measure(&self) -> Option<&dyn Measure> {
+        Some(self)
+    }
+
     fn logits(&self, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<f32>, Error> {
         self.check(tokens)?;
         let mut logits = Vec::with_capacity(tokens.len() * self.info.vocab);
@@ -312,5 +328,34 @@ impl<B: Backend> Engine for ZayaEngine<B> {
 
     fn head_audit(&self) -> Option<HeadAudit> {
         self.backend.head_audit()
+    }
+}
+
+impl<B: Backend> Measure for ZayaEngine<B> {
+    fn fill(&self, cache: &mut Cache, tokens: usize) -> Result<(), Error> {
+        let made_up = vec![0; tokens];
+        let state = Sequence::<B>::of(cache)?.settled();
+        if state.layers.iter_mut().all(|layer| layer.kv.fill(tokens)) {
+            cache.tokens.extend(made_up);
+            return Ok(());
+        }
+        self.prefill(cache, &made_up, &mut |_, _| ControlFlow::Continue(()))
+            .map(drop)
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    fn set_head(&self, mode: HeadMode) {
+        self.backend.set_head(mode);
+    }
+
+    fn head_reads(&self) -> Option<HeadReads> {
+        self.backend.head_reads()
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        (!self.backend.runs_ahead()).then_some(&self.model.clock)
     }
 }

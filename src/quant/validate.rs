@@ -53,6 +53,17 @@ impl Matrix {
         self.rows * self.row_bytes()
     }
 
+    /// Bytes of all parts: codes or floats, scales, biases and norms.
+    pub fn bytes(&self) -> usize {
+        let beside = match &self.format {
+            Format::F32 | Format::F16 | Format::Bf16 => 0,
+            Format::Affine { scales, biases, .. } => scales.len() + biases.len(),
+            Format::Mxtq { norms, .. } => norms.len(),
+            Format::Mxfp4 { scales } => scales.len(),
+        };
+        self.data.len() + beside
+    }
+
     /// Checks widths, lengths and tables, and that every scale, bias and norm
     /// is finite (norms also not negative). Weights stored as floats are not
     /// read: that would page in the whole file.

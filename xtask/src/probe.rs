@@ -40,9 +40,14 @@ pub struct Report {
     pub load_seconds: f64,
     pub prefill_seconds: f64,
     pub generate_seconds: f64,
-    /// Most memory at any time that is not a mapped file's; 0 where the system
-    /// does not say.
-    pub peak_bytes: u64,
+    /// Bytes of the weights as the engine holds them.
+    pub weight_bytes: u64,
+    /// Most memory at any time that is neither a mapped file's nor weights'; 0
+    /// where the system does not say.
+    pub beyond_bytes: u64,
+    /// All memory at the end, mapped files as well; 0 where the system does not
+    /// say.
+    pub resident_bytes: u64,
     /// Every log-probability was finite.
     pub finite: bool,
     /// Mean over the layers of the share of the generated tokens that went to
@@ -86,6 +91,7 @@ fn measure(args: &Args) -> Result<Report> {
     let start = Instant::now();
     let engine = cairn::model::load(&bundle, &options)?;
     let load_seconds = start.elapsed().as_secs_f64();
+    let weight_bytes = engine.measure().map_or(0, |m| m.traffic().weights());
     let vocab = engine.info().vocab;
     // Ordinary tokens, spread over the vocabulary.
     let ids: Vec<u32> = (0..prompt)
@@ -118,14 +124,15 @@ fn measure(args: &Args) -> Result<Report> {
         routes.push(step.routes);
     }
     let (busiest_expert, experts_used) = spread(&routes, engine.info().experts);
-    let generate_seconds = start.elapsed().as_secs_f64();
     let head = engine.head_audit().unwrap_or_default();
     Ok(Report {
         open_seconds,
         load_seconds,
         prefill_seconds,
-        generate_seconds,
-        peak_bytes: memory.stop(),
+        generate_seconds: start.elapsed().as_secs_f64(),
+        weight_bytes,
+        beyond_bytes: memory.stop().saturating_sub(weight_bytes),
+        resident_bytes: resident_bytes().unwrap_or(0),
         finite,
         busiest_expert,
         experts_used,
@@ -197,6 +204,14 @@ impl MemoryWatch {
 /// 0 where the system does not say.
 fn own_bytes() -> u64 {
     cairn::backend::own_memory().unwrap_or(0)
+}
+
+/// What of this process is in memory, files that it maps as well.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use half::slice::HalfFloatSliceExt;
 
 use super::lanes::{Element, LANES};
 use super::slab::{Piece, Slabs};
-use crate::backend::{KvDtype, KvStore};
+use crate::backend::{KvDtype, KvStore, uniform};
 
 /// Positions per block.
 pub(super) const BLOCK: usize = 64;
@@ -238,5 +238,23 @@ impl KvStore for Kv {
             self.len = len;
             self.blocks.truncate(len.div_ceil(BLOCK));
         }
+    }
+
+    fn fill(&mut self, positions: usize) -> bool {
+        let width = self.heads * self.dim;
+        let numbers = |seed| -> Vec<f32> {
+            (0..width * positions.min(BLOCK))
+                .map(|i| uniform(seed, i as u64) as f32 - 0.5)
+                .collect()
+        };
+        let (k, v) = (numbers(1), numbers(2));
+        for mut part in self.append(positions) {
+            part.first = 0;
+            part.write(
+                |i| &k[i * width..(i + 1) * width],
+                |i| &v[i * width..(i + 1) * width],
+            );
+        }
+        true
     }
 }

@@ -3,6 +3,8 @@
 //! batch and instruction set.
 
 mod attention;
+#[doc(hidden)]
+pub mod bench;
 mod cca;
 mod context;
 mod elementwise;
@@ -18,6 +20,7 @@ mod options;
 mod output;
 mod panels;
 mod pool;
+mod roof;
 mod rows;
 pub(super) mod selftest;
 mod slab;
@@ -25,8 +28,8 @@ mod tensor;
 mod weight;
 
 use super::{
-    AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, KvDtype, MergeWeights,
-    Projected, Qkv, Rows, SampleSpec, SkipMode, TokenStats,
+    AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, HeadReads, KvDtype,
+    MergeWeights, Projected, Qkv, Rows, SampleSpec, SkipMode, TokenStats,
 };
 use crate::quant::Matrix;
 
@@ -34,6 +37,7 @@ pub use cca::CcaState;
 pub use experts::Routes;
 pub use kv::Kv;
 pub use options::{CpuOptions, HeadMode, Instructions, Precision};
+pub use roof::{ReadRoof, read_roof};
 pub use selftest::CpuRunner;
 pub use tensor::Tensor;
 pub use weight::Weight;
@@ -110,6 +114,10 @@ impl Backend for CpuBackend {
         )]
     }
 
+    fn adopt_thread(&self) {
+        self.cx.pool.adopt_thread();
+    }
+
     fn weight(&self, matrix: &Matrix) -> Weight {
         Weight::new(&self.cx, RowWeight::new(matrix))
     }
@@ -120,6 +128,10 @@ impl Backend for CpuBackend {
 
     fn head(&self, matrix: &Matrix) -> Weight {
         Weight::head(&self.cx, RowWeight::new(matrix))
+    }
+
+    fn head_reads(&self) -> Option<HeadReads> {
+        Some(self.head.reads())
     }
 
     fn head_audit(&self) -> Option<HeadAudit> {
@@ -160,6 +172,18 @@ impl Backend for CpuBackend {
             frames: vec![0.0; shape.context_frames() * shape.channels()],
             previous: vec![0.0; shape.half_values()],
         }
+    }
+
+    fn weight_bytes(&self, weight: &Weight) -> Option<u64> {
+        Some(weight.bytes() as u64)
+    }
+
+    fn stack_bytes(&self, stack: &Vec<Weight>) -> Option<Vec<u64>> {
+        Some(stack.iter().map(|w| w.bytes() as u64).collect())
+    }
+
+    fn set_head(&self, mode: HeadMode) {
+        self.head.set(mode);
     }
 
     fn read(&self, tensor: &Tensor) -> Vec<f32> {
@@ -203,7 +227,7 @@ impl Backend for CpuBackend {
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
-        elementwise::gelu(x)
+        elementwise::gelu(&self.cx, x)
     }
 
     fn merge(

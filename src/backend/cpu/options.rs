@@ -1,5 +1,7 @@
 //! What can be chosen about the CPU backend.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 /// How to compute. The default is the fastest that the machine has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuOptions {
@@ -58,4 +60,42 @@ pub enum HeadMode {
     Full,
     /// Screen, compute all as well, and count what the screen missed.
     Audit,
+}
+
+/// A [`HeadMode`] that can be changed while others use it.
+#[derive(Debug)]
+pub(super) struct HeadSwitch(AtomicU8);
+
+impl HeadSwitch {
+    pub fn new(mode: HeadMode) -> Self {
+        Self(AtomicU8::new(mode as u8))
+    }
+
+    pub fn set(&self, mode: HeadMode) {
+        self.0.store(mode as u8, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> HeadMode {
+        let modes = [HeadMode::Screened, HeadMode::Full, HeadMode::Audit];
+        let stored = self.0.load(Ordering::Relaxed);
+        modes
+            .into_iter()
+            .find(|&mode| mode as u8 == stored)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_holds_every_mode() {
+        for mode in [HeadMode::Screened, HeadMode::Full, HeadMode::Audit] {
+            let switch = HeadSwitch::new(HeadMode::Full);
+            switch.set(mode);
+            assert_eq!(switch.get(), mode);
+            assert_eq!(HeadSwitch::new(mode).get(), mode);
+        }
+    }
 }

@@ -42,6 +42,18 @@ impl Weight {
         Self { rows, packed }
     }
 
+    /// Bytes that a product reads.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.packed {
+            Packed::No => self.matrix().bytes(),
+            Packed::Integer(panels) => panels.bytes(),
+            Packed::Head(head) => head.panels.bytes(),
+            Packed::Float(panels) => panels.data.len(),
+            Packed::Dense(dense) => size_of_val(dense.as_slice()),
+            Packed::Lazy(lazy) => lazy.bytes(),
+        }
+    }
+
     /// One of many matrices, most of which a token does not read.
     pub(super) fn expert(cx: &Context, rows: RowWeight) -> Self {
         let lazy = match cx.precision {

@@ -2,6 +2,7 @@
 //! residual merge after each. Written once, for any backend; the formulas are
 //! Zyphra's, in the order of their reference implementation.
 
+mod traffic;
 mod weights;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Projected, Rows, SkipMode};
 use crate::bundle::zaya::{Config, Tensors};
 use crate::cache::SequenceState;
+use crate::model::{Clock, Stage};
 use weights::{Layer, Weights};
 
 pub struct Zaya<B: Backend> {
@@ -20,6 +22,8 @@ pub struct Zaya<B: Backend> {
     shape: AttentionShape,
     skip: SkipMode,
     weights: Weights<B>,
+    /// Where the time of a pass goes, when asked for.
+    pub clock: Clock,
 }
 
 /// What a forward pass gives.
@@ -45,6 +49,7 @@ impl<B: Backend> Zaya<B> {
             shape,
             skip,
             weights: Weights::upload(backend, tensors),
+            clock: Clock::default(),
             config,
         }
     }
@@ -97,7 +102,9 @@ impl<B: Backend> Zaya<B> {
         states: &mut [&mut SequenceState<B>],
         mut go_on: impl FnMut() -> ControlFlow<Stop>,
     ) -> ControlFlow<Stop, Output<B>> {
+        self.clock.mark(Stage::Embed);
         let embedded = backend.embed(&self.weights.embed, ids);
+        self.clock.mark(Stage::Norms);
         let mut residual = backend.merge(None, &embedded, &self.weights.input);
         let mut router_state = None;
         let mut routes = Vec::with_capacity(self.weights.layers.len());
@@ -106,10 +113,14 @@ impl<B: Backend> Zaya<B> {
             go_on()?;
             let x = backend.rms_norm(&residual, &layer.input_norm, eps);
             let attended = self.attention(backend, layer, &x, rows, states, index);
+            self.clock.mark(Stage::Norms);
             residual = backend.merge(Some(&residual), &attended, &layer.after_attention);
             let x = backend.rms_norm(&residual, &layer.post_norm, eps);
+            self.clock.mark(Stage::Router);
             let (chosen, state) = backend.route(&x, router_state.as_ref(), &layer.router);
+            self.clock.mark(Stage::Experts);
             let y = backend.experts(&x, &chosen, &layer.experts, self.skip);
+            self.clock.mark(Stage::Norms);
             residual = backend.merge(Some(&residual), &y, &layer.after_experts);
             router_state = Some(state);
             routes.push(chosen);
@@ -135,6 +146,7 @@ impl<B: Backend> Zaya<B> {
             })
             .unzip();
         let a = &layer.attention;
+        self.clock.mark(Stage::Qkv);
         let [q, k, v_current, v_delayed] =
             backend.linears([&a.q, &a.k, &a.v_current, &a.v_delayed], x);
         let projected = Projected {
@@ -143,8 +155,11 @@ impl<B: Backend> Zaya<B> {
             v_current,
             v_delayed,
         };
+        self.clock.mark(Stage::Cca);
         let qkv = backend.cca_mix(&projected, &a.cca, &self.shape, rows, &mut ccas);
+        self.clock.mark(Stage::Attend);
         let attended = backend.attend(&qkv, &self.shape, rows, &mut kvs);
+        self.clock.mark(Stage::Output);
         backend.linear(&a.o, &attended, None)
     }
 }

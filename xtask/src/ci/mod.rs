@@ -1,6 +1,8 @@
 //! `cargo xtask ci`: every check, one job each, all run even when one fails.
 //! What CI runs is exactly this, so a laptop and CI can't disagree.
 
+mod bench;
+mod bits;
 mod cargo;
 mod emulated;
 mod graph;
@@ -43,6 +45,7 @@ const JOBS: &[Job] = &[
     job("doc", cargo::doc),
     job("test", cargo::test),
     job("neon", emulated::neon),
+    job("bench", bench::smoke),
     job("linux-graph", graph::linux),
     job("macos-graph", graph::macos),
     job("macos", mlx::macos),

@@ -22,11 +22,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::context::Context;
 use super::linear::linear;
-use super::options::HeadMode;
+use super::options::{HeadMode, HeadSwitch};
 use super::panels::{Activations, IntegerPanels, integer_product};
 use super::tensor::Tensor;
 use super::weight::{Packed, Weight};
-use crate::backend::{HeadAudit, SampleSpec, TokenStats};
+use crate::backend::{HeadAudit, HeadReads, SampleSpec, TokenStats};
 use estimate::{Screen, lengths};
 use logits::{Logits, MARGIN, Source};
 use pick::{NUCLEUS_ERROR, Picked, Picker, Sampling};
@@ -36,19 +36,26 @@ use weight::Screening;
 
 /// Samples, and keeps what it needs for that from one token to the next.
 pub(super) struct Head {
-    mode: HeadMode,
+    mode: HeadSwitch,
     /// Buffers that nobody uses at the moment.
     spare: Mutex<Vec<Logits>>,
     audit: Mutex<HeadAudit>,
+    reads: Mutex<HeadReads>,
 }
 
 impl Head {
     pub fn new(mode: HeadMode) -> Self {
         Self {
-            mode,
+            mode: HeadSwitch::new(mode),
             spare: Mutex::default(),
             audit: Mutex::default(),
+            reads: Mutex::default(),
         }
+    }
+
+    /// How tokens are sampled from here on.
+    pub fn set(&self, mode: HeadMode) {
+        self.mode.set(mode);
     }
 
     pub fn audit(&self) -> HeadAudit {
@@ -81,7 +88,7 @@ impl Head {
                 .collect()
             }
         };
-        self.count(&buffers);
+        self.count(weight, &buffers);
         lock(&self.spare).append(&mut buffers);
         stats
     }
@@ -94,7 +101,32 @@ impl Head {
         buffers
     }
 
-    fn count(&self, buffers: &[Logits]) {
+    /// What was read since this was last asked.
+    pub fn reads(&self) -> HeadReads {
+        std::mem::take(&mut *lock(&self.reads))
+    }
+
+    fn count(&self, weight: &Weight, buffers: &[Logits]) {
+        let rows = weight.matrix().rows.max(1);
+        let all = weight.bytes();
+        let first = match &weight.packed {
+            Packed::Head(head) => head.panels.data.len(),
+            _ => all,
+        };
+        let mut reads = lock(&self.reads);
+        for buffer in buffers {
+            reads.tokens += 1;
+            let (exact, bytes) = match buffer.is_exact() {
+                true => (rows, all),
+                false => {
+                    let exact = buffer.count * super::panels::PANEL;
+                    (exact, first + exact * (all / rows))
+                }
+            };
+            reads.exact += exact as u64;
+            reads.bytes += bytes as u64;
+        }
+        drop(reads);
         let mut audit = lock(&self.audit);
         audit.tokens += buffers.len() as u64;
         for buffer in buffers {
@@ -115,7 +147,7 @@ impl Head {
     ) -> Vec<TokenStats> {
         let w = &weight.panels;
         let x = Activations::of(cx, hidden, w);
-        let screening = match self.mode {
+        let screening = match self.mode.get() {
             HeadMode::Full => None,
             HeadMode::Screened | HeadMode::Audit => weight.screening.as_ref(),
         };
@@ -130,7 +162,7 @@ impl Head {
             source: Some(Source { w, x: &x, token }),
             screening: weight.screening.as_ref(),
         };
-        let estimates: Vec<_> = match self.mode {
+        let estimates: Vec<_> = match self.mode.get() {
             HeadMode::Audit => buffers.iter().map(Estimates::of).collect(),
             _ => Vec::new(),
         };
@@ -138,7 +170,7 @@ impl Head {
         for (token, (buffer, spec)) in buffers.iter_mut().zip(specs).enumerate() {
             picked.push(picker(token).pick(buffer, spec));
         }
-        if self.mode == HeadMode::Audit {
+        if self.mode.get() == HeadMode::Audit {
             let mut exact = self.buffers(specs.len());
             let every: Vec<usize> = (0..specs.len()).collect();
             all_rows(cx, w, hidden, &x, &every, &mut exact);
@@ -174,7 +206,7 @@ impl Head {
         };
         let mut chosen: Vec<usize> = (0..specs.len()).filter(possible).collect();
         let mut part = None;
-        if self.mode == HeadMode::Screened && !chosen.is_empty() {
+        if self.mode.get() == HeadMode::Screened && !chosen.is_empty() {
             let x = activations(cx, w, hidden, x, &chosen, &mut part);
             let (norms, _) = lengths(x);
             let sample =

@@ -63,7 +63,6 @@ pub enum Order {
 #[derive(Clone)]
 pub struct IntegerPanels {
     pub rows: usize,
-    pub cols: usize,
     /// Columns in the panels: what follows the last real one meets activations
     /// that are zero.
     pub width: usize,

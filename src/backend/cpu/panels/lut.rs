@@ -46,19 +46,6 @@ impl Lut {
             unit: unit as f32,
         }
     }
-
-    /// The integer of each of the first `codes` codes.
-    pub fn integers(&self, codes: usize) -> Vec<i32> {
-        (0..codes)
-            .map(|code| {
-                let high = i32::from(self.high[code]) - OFFSET;
-                match &self.low {
-                    Some(low) => 128 * high + i32::from(low[code]) - OFFSET,
-                    None => high,
-                }
-            })
-            .collect()
-    }
 }
 
 fn repeated(codebook: &[f32], byte: impl Fn(f32) -> u8) -> [u8; 256] {
@@ -110,15 +97,28 @@ mod tests {
     use super::*;
     use crate::quant::codebook;
 
+    /// The integer of each of the first `codes` codes.
+    fn integers(lut: &Lut, codes: usize) -> Vec<i32> {
+        (0..codes)
+            .map(|code| {
+                let high = i32::from(lut.high[code]) - OFFSET;
+                match &lut.low {
+                    Some(low) => 128 * high + i32::from(low[code]) - OFFSET,
+                    None => high,
+                }
+            })
+            .collect()
+    }
+
     #[test]
     fn two_bits_fit_one_plane_and_four_need_two() {
         let two = Lut::of(&codebook(2048, 2));
         assert!(two.low.is_none());
-        assert_eq!(two.integers(4), [-103, -31, 31, 103]);
+        assert_eq!(integers(&two, 4), [-103, -31, 31, 103]);
         for bits in [3, 4, 8] {
             let values = codebook(2048, bits);
             let lut = Lut::of(&values);
-            for (c, x) in lut.integers(values.len()).iter().zip(&values) {
+            for (c, x) in integers(&lut, values.len()).iter().zip(&values) {
                 let unit = f64::from(lut.unit);
                 assert!((f64::from(*c) * unit - f64::from(*x)).abs() <= unit * 0.51);
             }

@@ -172,7 +172,6 @@ impl<'a> Affine<'a> {
     fn finish(&self, encoding: Encoding, data: Region) -> IntegerPanels {
         IntegerPanels {
             rows: self.matrix.rows,
-            cols: self.matrix.cols,
             width: self.matrix.cols,
             encoding,
             data,
@@ -309,7 +308,6 @@ fn mxtq_panels(
 ) -> IntegerPanels {
     IntegerPanels {
         rows: matrix.rows,
-        cols: matrix.cols,
         width: matrix.cols.next_multiple_of(STEP),
         encoding: Encoding::Mxtq {
             bits: packed_bits(bits),

@@ -1,6 +1,5 @@
 //! Every kernel of every instruction set against what a product means.
 
-use super::float::FloatWidth;
 use super::*;
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::Level;

@@ -37,6 +37,8 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Held by the thread whose region is running.
     owner: Mutex<()>,
+    /// Processor that no worker is pinned to; `None` if workers are not pinned.
+    home: Option<usize>,
 }
 
 /// What a region runs: a closure's address and the function that calls it.
@@ -85,7 +87,7 @@ impl Pool {
         let count = if threads == 0 { cores.count } else { threads };
         // Only a pool that has all cores keeps its threads on them: of several
         // smaller ones, each would take the first.
-        let pinned = cores.pinned.filter(|cores| cores.len() == count);
+        let pinned = cores.pinned.as_ref().filter(|cores| cores.len() == count);
         let shared = Arc::new(Shared {
             claim: AtomicU64::new(0),
             len: AtomicUsize::new(0),
@@ -102,10 +104,11 @@ impl Pool {
             shared: Arc::clone(&shared),
             workers: Vec::new(),
             owner: Mutex::new(()),
+            home: pinned.filter(|_| count > 1).map(|cores| cores[0]),
         };
         for i in 1..count {
             let shared = Arc::clone(&shared);
-            let core = pinned.as_ref().map(|cores| cores[i]);
+            let core = pinned.map(|cores| cores[i]);
             let worker = std::thread::Builder::new()
                 .name(format!("cairn-cpu-{i}"))
                 .spawn(move || {
@@ -123,6 +126,15 @@ impl Pool {
     /// Threads that compute, the calling one included.
     pub fn threads(&self) -> usize {
         self.shared.count
+    }
+
+    /// Pins the calling thread to the processor that the workers leave free. A
+    /// thread that calls all the time and may run anywhere is at times put on a
+    /// worker's processor, and then one core does the work of two.
+    pub fn adopt_thread(&self) {
+        if let Some(core) = self.home {
+            topology::pin_to(core);
+        }
     }
 
     /// Calls `work` with parts of `0..len` that together are all of it, each

@@ -161,3 +161,14 @@ fn more_items_than_a_claim_holds_are_run_by_the_caller() {
     let items: usize = lock(&parts).iter().skip(1).map(Range::len).sum();
     assert_eq!(items, len - 1);
 }
+
+#[test]
+fn a_pinned_thread_makes_pools_of_all_cores() {
+    let all = Pool::new(0).expect("threads").threads();
+    let pinned = std::thread::spawn(|| {
+        let pool = Pool::new(2).expect("threads");
+        pool.adopt_thread();
+        Pool::new(0).expect("threads").threads()
+    });
+    assert_eq!(pinned.join().expect("a thread"), all);
+}

@@ -3,6 +3,8 @@
 //! library knows the grants (affinity, cgroup quotas of both versions); which
 //! processors share a core is read here.
 
+use std::sync::OnceLock;
+
 /// The processors to compute on, one per core.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cores {
@@ -14,7 +16,14 @@ pub struct Cores {
     pub pinned: Option<Vec<usize>>,
 }
 
-pub fn usable_cores() -> Cores {
+/// As they were when this was first asked: a thread that has been pinned since
+/// would know of one only.
+pub fn usable_cores() -> &'static Cores {
+    static CORES: OnceLock<Cores> = OnceLock::new();
+    CORES.get_or_init(find_cores)
+}
+
+fn find_cores() -> Cores {
     let limit = std::thread::available_parallelism().map_or(1, usize::from);
     system::allowed().map_or(
         Cores {
@@ -107,7 +116,7 @@ mod tests {
     fn there_is_a_core_and_none_twice() {
         let cores = usable_cores();
         assert!(cores.count > 0);
-        if let Some(pinned) = cores.pinned {
+        if let Some(pinned) = &cores.pinned {
             let distinct: std::collections::BTreeSet<_> = pinned.iter().collect();
             assert_eq!(distinct.len(), cores.count);
         }
