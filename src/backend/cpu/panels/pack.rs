@@ -56,7 +56,7 @@ fn transpose_words(rows: &[&[u8]; PANEL], words: std::ops::Range<usize>, out: &m
 }
 
 /// The stored bytes of each row of a panel; nothing for rows beyond the matrix.
-fn rows_of<'a>(data: &'a [u8], row_bytes: usize, rows: usize, panel: usize) -> [&'a [u8]; PANEL] {
+fn rows_of(data: &[u8], row_bytes: usize, rows: usize, panel: usize) -> [&[u8]; PANEL] {
     std::array::from_fn(|r| match panel * PANEL + r {
         row if row < rows => &data[row * row_bytes..(row + 1) * row_bytes],
         _ => &[],
