@@ -188,6 +188,7 @@ unsafe fn affine<const T: usize, const V: usize, C: Codes<V, 1>>(
         std::array::from_fn(|t| &x.whole[(token + t) * x.width..][..x.width]);
     let sums: [&[i32]; T] = std::array::from_fn(|t| &x.sums[(token + t) * groups..][..groups]);
     let mut totals = [[_mm256_setzero_ps(); 2]; T];
+    #[allow(clippy::needless_range_loop, reason = "it counts blocks of three slices")]
     for g in 0..groups {
         // SAFETY: block `g` of the panel, of its lower plane and of each token,
         // all within the slices above.

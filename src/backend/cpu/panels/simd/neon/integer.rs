@@ -213,6 +213,7 @@ unsafe fn affine<const T: usize, const V: usize, C: Codes<V, 1>>(
     let integers = integers::<T>(x, token);
     let sums: [&[i32]; T] = std::array::from_fn(|t| &x.sums[(token + t) * groups..][..groups]);
     let mut totals = [[vdupq_n_f32(0.0); QUADS]; T];
+    #[allow(clippy::needless_range_loop, reason = "it counts blocks of three slices")]
     for g in 0..groups {
         // SAFETY: block `g` of the panel, of its lower plane and of each token,
         // all within the slices above.
