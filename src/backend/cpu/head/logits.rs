@@ -113,19 +113,6 @@ impl Shared<'_> {
     }
 }
 
-/// Writes estimates of several tokens.
-///
-/// # Safety
-/// No other thread writes these panels.
-pub unsafe fn sink<'a>(
-    shared: &'a [Shared<'_>],
-) -> impl FnMut(usize, usize, &[f32; PANEL], &[f32; PANEL]) + 'a {
-    move |token, panel, y, sigma| {
-        // SAFETY: the caller's.
-        unsafe { shared[token].estimate(panel, y, sigma) };
-    }
-}
-
 impl Logits {
     /// For `rows` rows, of which nothing is known. `slack` is what rounding may
     /// add to an estimate's error.
