@@ -60,6 +60,8 @@ pub fn run(args: &Args) -> Result<()> {
             let before = screened.head_audit().unwrap_or_default();
             for _ in 0..args.repeats {
                 for (backend, times) in [&full, &screened].into_iter().zip(&mut times) {
+                    // The other backend's threads go to sleep.
+                    std::thread::sleep(std::time::Duration::from_millis(5));
                     let start = Instant::now();
                     backend.enter(|| backend.sample(&weight, &hidden, &specs));
                     times.push(start.elapsed().as_secs_f64() * 1e3);

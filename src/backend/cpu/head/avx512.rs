@@ -7,8 +7,9 @@ use std::ops::Range;
 use super::estimate::{EstimateSink, Screen};
 use crate::backend::cpu::panels::{PANEL, ScaleWidth};
 
-/// Bytes ahead of a load that are fetched.
-const AHEAD: usize = 4096;
+/// Bytes ahead of a load that are fetched. The plane is one stream, and hides the
+/// latency only from this far on (measured: 4 KiB ahead is a tenth slower).
+const AHEAD: usize = 16_384;
 
 macro_rules! features {
     ($(#[$doc:meta])* $vis:vis unsafe fn $($rest:tt)*) => {

@@ -73,6 +73,7 @@ pub struct Shared<'a> {
 impl Shared<'_> {
     /// # Safety
     /// No other thread writes this panel of this token.
+    #[inline]
     unsafe fn write(&self, panel: usize, mut y: [f32; PANEL], sigma: &[f32; PANEL], slack: f32) {
         let real = self.rows - panel * PANEL;
         if real < PANEL {

@@ -313,10 +313,7 @@ fn adjusted(logits: &mut Logits, filter: Option<&Filter<'_>>) -> Vec<f32> {
     }
     for &id in &filter.penalised {
         let x = &mut adjusted[id as usize];
-        *x = match filter.adjusted(id, *x) {
-            Some(x) => x,
-            None => f32::NEG_INFINITY,
-        };
+        *x = filter.adjusted(id, *x).unwrap_or(f32::NEG_INFINITY);
     }
     adjusted
 }

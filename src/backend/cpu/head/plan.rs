@@ -16,9 +16,9 @@ use crate::backend::cpu::panels::{Encoding, IntegerPanels, PANEL};
 use crate::backend::sample::REPORTED_ALTERNATIVES;
 
 /// One panel in so many is looked at, spread over the matrix.
-const STRIDE: usize = 64;
+const STRIDE: usize = 128;
 /// One in so many at the start, where vocabularies have their frequent tokens.
-const HOT: usize = 64;
+const HOT: usize = 128;
 const FEWEST: usize = 8;
 /// Screening has to be this much cheaper than a full pass.
 const WORTH: f64 = 0.95;

@@ -114,7 +114,7 @@ fn add_lanes<const EXACT: bool>(w: &Weights<'_>, sums: &mut Sums) {
     for (x, sigma) in xs.iter().zip(sigmas) {
         for l in 0..LANES {
             // Not a number, or infinite upwards.
-            wild[l] |= u32::from(!(x[l] < f32::INFINITY));
+            wild[l] |= u32::from(x[l].is_nan() | (x[l] == f32::INFINITY));
             let y = ((x[l] - w.top) * inverse).max(SMALLEST);
             if EXACT {
                 let e = exp(y);
@@ -141,7 +141,7 @@ fn add_lanes<const EXACT: bool>(w: &Weights<'_>, sums: &mut Sums) {
 pub fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    let kept = x.min(LARGEST).max(SMALLEST);
+    let kept = x.clamp(SMALLEST, LARGEST);
     let shifted = kept * std::f32::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let r = kept - n * LN2_HIGH - n * LN2_LOW;

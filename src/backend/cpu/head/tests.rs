@@ -228,7 +228,7 @@ fn screened_sampling_is_full_sampling() {
                     assert!(want.exact);
                     assert!((got.logprob - want.logprob).abs() < 0.1, "{got:?} {want:?}");
                     assert!((got.entropy - want.entropy).abs() < 0.1, "{got:?} {want:?}");
-                    assert_eq!(got.exact, got == want || got.exact);
+                    assert!(!got.exact || got == want);
                     let reference = sample_row(logits.row(t), &specs[t]);
                     assert_eq!(
                         (got.id, ids(got)),
@@ -245,7 +245,7 @@ fn screened_sampling_is_full_sampling() {
             }
         }
         let audit = screened.audit();
-        assert_eq!(audit.tokens, tokens * 5 / 9);
+        assert_eq!(audit.tokens, tokens);
         assert!(audit.full_passes < audit.tokens, "{audit:?}");
         assert_eq!(full.audit().full_passes, full.audit().tokens);
     }
