@@ -16,6 +16,7 @@ pub fn blocks(n: usize) -> impl Iterator<Item = usize> {
 ///
 /// # Panics
 /// If the lengths differ.
+#[inline(always)]
 pub fn rotate(x: &mut [f32], signs: &[f32]) {
     assert_eq!(x.len(), signs.len());
     apply_signs(x, signs);
@@ -32,12 +33,14 @@ pub fn rotate_back(x: &mut [f32], signs: &[f32]) {
     apply_signs(x, signs);
 }
 
+#[inline(always)]
 fn apply_signs(x: &mut [f32], signs: &[f32]) {
     for (x, sign) in x.iter_mut().zip(signs) {
         *x *= sign;
     }
 }
 
+#[inline(always)]
 fn transform(x: &mut [f32]) {
     let mut rest = x;
     let width = rest.len();
@@ -49,6 +52,7 @@ fn transform(x: &mut [f32]) {
 }
 
 /// Butterflies at distances 1, 2, 4, ... `len / 2`, then the scale.
+#[inline(always)]
 fn transform_block(x: &mut [f32]) {
     let size = x.len();
     let mut half = 1;

@@ -6,6 +6,7 @@ use super::level::Level;
 use super::options::{CpuOptions, Instructions, Precision};
 use super::pool::Pool;
 use super::slab::Slabs;
+use super::streams::Successors;
 use crate::backend::available_memory;
 
 pub(super) struct Context {
@@ -16,6 +17,7 @@ pub(super) struct Context {
     pub precision: Precision,
     pub pool: Pool,
     pub arena: Arena,
+    pub successors: Successors,
     pub rotary: Rotary,
     /// Where keys and values lie.
     pub slabs: Slabs,
@@ -41,6 +43,7 @@ impl Context {
             precision: options.precision,
             pool: Pool::new(options.threads)?,
             arena: Arena::new(weights_budget()),
+            successors: Successors::default(),
             rotary: Rotary::default(),
             slabs: Slabs::default(),
         })

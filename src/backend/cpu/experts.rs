@@ -11,6 +11,8 @@ use super::elementwise::{silu_times, swiglu};
 use super::linear::linear;
 use super::output::Output;
 use super::panels::{Activations, Form, IntegerPanels, PANEL, Spread};
+use super::pool::Stream;
+use super::streams;
 use super::tensor::Tensor;
 use super::weight::Weight;
 use crate::backend::{ExpertWeights, SkipMode};
@@ -150,21 +152,25 @@ impl<'a> Packs<'a> {
     fn run(&self, cx: &Context, x: &Tensor, routes: &Routes, skip: SkipMode) -> Tensor {
         let sorted = routes.sorted(self.gate.len());
         let count = sorted.rows.len();
+        // Which expert comes is not known before: what is read next is.
+        cx.reads(std::ptr::from_ref(self.inner).addr(), None);
+        let forms = [self.gate, self.up, self.down].map(|stack| sorted.forms(cx, stack));
+        let [gate, up, down] = &forms;
+        let parts = sorted.parts.len();
+        cx.pool.expect(stream_of(gate, parts));
         let mut hidden = vec![0.0f32; count * self.inner.rows];
         let inputs = Activations::of_rows(cx, x, &sorted.rows, self.inner);
-        self.inner_part(
-            cx,
-            &sorted,
-            &inputs,
-            &Output::new(&mut hidden, self.inner.rows),
-        );
+        cx.pool.expect(stream_of(down, parts));
+        let out = Output::new(&mut hidden, self.inner.rows);
+        self.inner_part(cx, &sorted, [gate, up], &inputs, &out);
         let hidden = Tensor::new(count, self.inner.rows, hidden);
         let inputs = Activations::of(cx, &hidden, self.outer);
         let mut data = skipped(x, routes, self.gate.len(), skip, self.outer.rows);
         let out = Output::new(&mut data, self.outer.rows);
-        let down = sorted.forms(cx, self.down);
-        let spread = spread_for(&down, &inputs);
-        sorted.for_parts(cx, self.outer.panels(), |part, panels, tokens| {
+        let spread = spread_for(down, &inputs);
+        cx.expect_next();
+        let (panels, grain) = (self.outer.panels(), grain_of(down));
+        sorted.for_parts(cx, panels, grain, |part, panels, tokens| {
             let sink = &mut |token: usize, panel, y: &[f32; PANEL]| {
                 let row = sorted.rows[token] as usize;
                 let y = y.map(|y| y * routes.weights[row]);
@@ -177,11 +183,18 @@ impl<'a> Packs<'a> {
     }
 
     /// `silu(gate) * up`.
-    fn inner_part(&self, cx: &Context, sorted: &Sorted, x: &Activations, out: &Output<'_>) {
-        let (gate, up) = (sorted.forms(cx, self.gate), sorted.forms(cx, self.up));
-        let spread = spread_for(&gate, x).or_else(|| spread_for(&up, x));
+    fn inner_part(
+        &self,
+        cx: &Context,
+        sorted: &Sorted,
+        [gate, up]: [&[Form<'_>]; 2],
+        x: &Activations,
+        out: &Output<'_>,
+    ) {
+        let spread = spread_for(gate, x).or_else(|| spread_for(up, x));
         let spread = spread.as_ref();
-        sorted.for_parts(cx, self.inner.panels(), |part, panels, tokens| {
+        let (panels, grain) = (self.inner.panels(), grain_of(gate));
+        sorted.for_parts(cx, panels, grain, |part, panels, tokens| {
             let mut gates = vec![[0.0f32; PANEL]; AT_ONCE.min(panels.len()) * tokens.len()];
             for first in panels.clone().step_by(AT_ONCE) {
                 let panels = first..panels.end.min(first + AT_ONCE);
@@ -198,6 +211,18 @@ impl<'a> Packs<'a> {
             }
         });
     }
+}
+
+/// Panels that a thread claims at least.
+fn grain_of(forms: &[Form<'_>]) -> usize {
+    let panels = forms.first().and_then(Form::panels);
+    panels.map_or(1, |panels| streams::grain(panels.panel_bytes()))
+}
+
+/// What a region over these matrices starts with.
+fn stream_of(forms: &[Form<'_>], parts: usize) -> Option<Stream> {
+    let first = forms.first()?.panels()?;
+    Some(streams::of_panels(first, first.panels() * parts))
 }
 
 /// What products with stored rows read, if there are any.
@@ -220,9 +245,10 @@ impl Sorted {
         &self,
         cx: &Context,
         panels: usize,
+        grain: usize,
         work: impl Fn(usize, Range<usize>, Range<usize>) + Sync,
     ) {
-        cx.pool.run(self.parts.len() * panels, 1, |items| {
+        cx.pool.run(self.parts.len() * panels, grain, |items| {
             let mut item = items.start;
             while item < items.end {
                 let (part, first) = (item / panels, item % panels);

@@ -3,7 +3,9 @@
 use super::context::Context;
 use super::output::Output;
 use super::panels::{Activations, FloatPanels, Form, PANEL, float_product};
+use super::pool::Stream;
 use super::rows;
+use super::streams;
 use super::tensor::Tensor;
 use super::weight::{Packed, Weight};
 
@@ -75,7 +77,12 @@ fn integers(
     bias: Option<&[f32]>,
 ) {
     let all = weights.iter().map(|w| w.shape().panels()).sum();
-    cx.pool.run(all, 1, |items| {
+    let first = weights.first().and_then(Form::panels);
+    let stream = first.map(|first| streams::of_panels(first, all));
+    if let Some(stream) = stream {
+        cx.reads(stream.address, Some(stream));
+    }
+    cx.pool.run(all, stream.map_or(1, |s| s.grain), |items| {
         let mut before = 0;
         for (w, output) in weights.iter().zip(outputs) {
             let panels = w.shape().panels();
@@ -95,7 +102,17 @@ fn integers(
 
 fn floats(cx: &Context, w: &FloatPanels, x: &[f32], output: &Output<'_>, bias: Option<&[f32]>) {
     let work = (w.cols * x.len().div_ceil(w.cols.max(1)) * PANEL).max(1);
-    let grain = PARALLEL_FROM.div_ceil(work);
+    let item_bytes = w.data.len() / w.panels().max(1);
+    let grain = PARALLEL_FROM
+        .div_ceil(work)
+        .max(streams::grain(item_bytes).min(4));
+    let stream = Stream {
+        address: w.data.as_ptr().addr(),
+        item_bytes,
+        len: w.panels(),
+        grain,
+    };
+    cx.reads(stream.address, Some(stream));
     cx.pool.run(w.panels(), grain, |panels| {
         float_product(cx, w, panels, x, &mut |token, panel, y| {
             // SAFETY: as above.

@@ -24,6 +24,7 @@ mod roof;
 mod rows;
 pub(super) mod selftest;
 mod slab;
+mod streams;
 mod tensor;
 mod weight;
 

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::elementwise::concat;
 use super::output::Output;
 use super::panels::{FloatPanels, PANEL, float_product};
+use super::pool::Stream;
 use super::rows;
 use super::tensor::Tensor;
 use super::weight::Packed;
@@ -93,6 +94,15 @@ fn grouped(
             unsafe { output.write(row, head * dim, out) };
         }
     };
+    if let Packed::Float(panels) = &w.grouped.packed {
+        let stream = Stream {
+            address: panels.data.as_ptr().addr(),
+            item_bytes: panels.data.len() / (channels / dim),
+            len: channels / dim,
+            grain: 1,
+        };
+        cx.reads(stream.address, Some(stream));
+    }
     cx.pool
         .each(channels / dim, |head| match &w.grouped.packed {
             Packed::Float(panels) if dim.is_multiple_of(PANEL) => head_in_panels(head, panels),

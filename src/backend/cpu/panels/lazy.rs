@@ -108,6 +108,14 @@ impl Form<'_> {
         }
     }
 
+    /// The panels, if it has them.
+    pub fn panels(&self) -> Option<&IntegerPanels> {
+        match self {
+            Self::Panels(panels) => Some(panels),
+            Self::Rows(_) => None,
+        }
+    }
+
     /// [`super::integer_product`], in whichever form it is. `spread` was made of
     /// `x` if the matrix is in rows.
     pub fn product(

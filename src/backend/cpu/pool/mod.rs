@@ -5,6 +5,7 @@
 //!
 //! Which thread computes what is left to chance; results must not depend on it.
 
+mod ahead;
 mod topology;
 
 use std::any::Any;
@@ -18,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+pub use ahead::Stream;
+
+use ahead::{Ahead, Fetch};
 use topology::usable_cores;
 
 /// How long a thread without work spins before it parks. Longer than anything
@@ -62,6 +66,7 @@ struct Shared {
     /// The first panic of the region.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     parked: AtomicUsize,
+    ahead: Ahead,
     threads: Mutex<Vec<Thread>>,
     stop: AtomicBool,
     count: usize,
@@ -96,6 +101,7 @@ impl Pool {
             job: UnsafeCell::new(None),
             panic: Mutex::new(None),
             parked: AtomicUsize::new(0),
+            ahead: Ahead::default(),
             threads: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
             count,
@@ -115,7 +121,7 @@ impl Pool {
                     if let Some(core) = core {
                         topology::pin_to(core);
                     }
-                    shared.work();
+                    shared.work(i);
                 })?;
             lock(&pool.shared.threads).push(worker.thread().clone());
             pool.workers.push(worker);
@@ -161,6 +167,14 @@ impl Pool {
         self.shared.run(len, grain, &work);
     }
 
+    /// What the next region but this one will most likely read: threads that find
+    /// nothing to do fetch the beginning of their part.
+    pub fn expect(&self, stream: Option<Stream>) {
+        if self.shared.count > 1 {
+            self.shared.ahead.set(stream.unwrap_or_default());
+        }
+    }
+
     /// [`Pool::run`], one call per item.
     pub fn each(&self, len: usize, work: impl Fn(usize) + Sync) {
         self.run(len, 1, |items| items.for_each(&work));
@@ -200,16 +214,24 @@ impl Shared {
         self.grain.store(grain, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         let region = (self.claim.load(Ordering::Relaxed) >> ITEM_BITS) + 1;
+        // The first part is the owner's, so that all know beforehand where they
+        // are likely to start.
+        let first = part_size(len, self.count, grain);
         // Sequentially consistent against `parked`: either this thread sees that
         // a worker has parked, or that worker sees the new region.
         self.claim
-            .store(region << ITEM_BITS | len as u64, Ordering::SeqCst);
+            .store(region << ITEM_BITS | (len - first) as u64, Ordering::SeqCst);
         if self.parked.load(Ordering::SeqCst) > 0 {
             self.wake();
         }
+        self.run_part(0..first);
         while self.take_part(region) {}
         let mut rounds = 0u32;
+        let mut ahead = self.ahead.start(0, self.count);
         while self.done.load(Ordering::Acquire) < len {
+            if ahead.step() {
+                continue;
+            }
             rounds = rounds.saturating_add(1);
             if rounds > YIELD_AFTER {
                 std::thread::yield_now();
@@ -232,7 +254,7 @@ impl Shared {
             }
             // Should the region have ended since, the exchange fails.
             let grain = self.grain.load(Ordering::Relaxed);
-            let size = (left / (2 * self.count)).max(grain).min(left);
+            let size = part_size(left, self.count, grain);
             match self.claim.compare_exchange_weak(
                 claim,
                 claim - size as u64,
@@ -244,7 +266,13 @@ impl Shared {
             }
         };
         let start = self.len.load(Ordering::Relaxed) - (claim & ITEM_MASK) as usize;
-        let part = start..start + size;
+        self.run_part(start..start + size);
+        true
+    }
+
+    /// Runs a part that this thread has claimed.
+    fn run_part(&self, part: Range<usize>) {
+        let size = part.len();
         // SAFETY: this thread holds a claim on the region that is running, so the
         // job is that region's and is not written until `done` counts this part.
         let job = unsafe { *self.job.get() };
@@ -263,19 +291,25 @@ impl Shared {
             }
         }
         self.done.fetch_add(size, Ordering::Release);
-        true
     }
 
     /// A worker's life.
-    fn work(&self) {
+    fn work(&self, place: usize) {
         let mut since = Instant::now();
         let mut rounds = 0u32;
+        let mut fetch = Fetch::default();
         while !self.stop.load(Ordering::Relaxed) {
             if self.has_work() {
                 let region = self.claim.load(Ordering::Acquire) >> ITEM_BITS;
                 while self.take_part(region) {}
                 since = Instant::now();
                 rounds = 0;
+                continue;
+            }
+            if !self.ahead.is_current(&fetch) {
+                fetch = self.ahead.start(place, self.count);
+            }
+            if fetch.step() {
                 continue;
             }
             spin_loop();
@@ -301,6 +335,11 @@ impl Shared {
             thread.unpark();
         }
     }
+}
+
+/// How many of `left` items a thread claims: much at first, little in the end.
+fn part_size(left: usize, threads: usize, grain: usize) -> usize {
+    (3 * left / (4 * threads)).max(grain).min(left)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
