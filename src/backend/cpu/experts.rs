@@ -126,7 +126,7 @@ struct Packs<'a> {
 }
 
 /// Panels of a part that a thread multiplies before it looks at the results.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 impl<'a> Packs<'a> {
     fn of(w: &'a ExpertWeights<CpuBackend>) -> Option<Self> {

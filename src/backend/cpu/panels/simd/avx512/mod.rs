@@ -144,7 +144,9 @@ pub unsafe fn integer(
     macro_rules! mxtq {
         ($planes:literal, $lut:expr, $look:ident) => {{
             let look = $look::new(&$lut.high, $lut.low.as_deref());
-            walk(w, panels, tokens, 2 / $planes, |count, tokens, tile| unsafe {
+            // As above.
+            let most = tokens.len().min(2 / $planes);
+            walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
                 sized!(count, tokens, mxtq, [$planes, _], (w, x, tile, $lut, &look, sink))
             })
         }};

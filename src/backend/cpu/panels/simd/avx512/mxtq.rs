@@ -6,6 +6,9 @@ use super::lookup::Lookup;
 use super::{Tile, broadcast};
 use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL, Sink};
 
+/// Most sums that are kept apart for one output.
+const SUMS: usize = 4;
+
 features! {
 /// # Safety
 /// The processor has these features; `N` panels and `T` tokens from `tile` on lie
@@ -23,8 +26,10 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
     let data: [*const u8; N] = std::array::from_fn(|n| w.panel(panel + n).as_ptr());
     let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
-    let mut upper = [[[_mm512_setzero_si512(); P]; N]; T];
-    let mut lower = [[[_mm512_setzero_si512(); P]; N]; T];
+    // One token's sums would wait for each other: they are kept apart by vector.
+    let apart = if T == 1 { L::VECTORS.min(SUMS) } else { 1 };
+    let mut upper = [[[[_mm512_setzero_si512(); P]; N]; T]; SUMS];
+    let mut lower = upper;
     for step in 0..steps {
         // SAFETY: `steps` vectors of each panel; the width's columns of each token.
         unsafe {
@@ -44,8 +49,11 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
                     let (h, l) = (broadcast(high[t].add(column)), broadcast(low[t].add(column)));
                     for n in 0..N {
                         for p in 0..P {
-                            upper[t][n][p] = _mm512_dpbusd_epi32(upper[t][n][p], vectors[n][p], h);
-                            lower[t][n][p] = _mm512_dpbusd_epi32(lower[t][n][p], vectors[n][p], l);
+                            let s = v % apart;
+                            upper[s][t][n][p] =
+                                _mm512_dpbusd_epi32(upper[s][t][n][p], vectors[n][p], h);
+                            lower[s][t][n][p] =
+                                _mm512_dpbusd_epi32(lower[s][t][n][p], vectors[n][p], l);
                         }
                     }
                 }
@@ -56,7 +64,12 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
         for n in 0..N {
             // SAFETY: the norms of 16 rows follow the codes.
             let norms = unsafe { _mm512_loadu_ps(data[n].add(steps * 64).cast()) };
-            let dots: [[__m512i; 2]; P] = std::array::from_fn(|p| [upper[t][n][p], lower[t][n][p]]);
+            let dots: [[__m512i; 2]; P] = std::array::from_fn(|p| {
+                let sum = |sums: &[[[[__m512i; P]; N]; T]; SUMS]| {
+                    (1..apart).fold(sums[0][t][n][p], |sum, s| _mm512_add_epi32(sum, sums[s][t][n][p]))
+                };
+                [sum(&upper), sum(&lower)]
+            });
             // SAFETY: the features are enabled here.
             let y = unsafe { finished(dots, norms, x, token + t, lut) };
             sink(token + t, panel + n, &y);
