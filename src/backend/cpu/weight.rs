@@ -25,7 +25,7 @@ pub(super) enum Packed {
     No,
     Integer(IntegerPanels),
     /// One of many experts' matrices: packed once it is used.
-    Lazy(LazyPanels),
+    Lazy(Box<LazyPanels>),
     Float(FloatPanels),
     /// As f32, row-major: the taps of a depthwise convolution.
     Dense(Vec<f32>),
@@ -63,7 +63,7 @@ impl Weight {
         match lazy {
             Some(lazy) => Self {
                 rows,
-                packed: Packed::Lazy(lazy),
+                packed: Packed::Lazy(Box::new(lazy)),
             },
             None => Self::new(cx, rows),
         }

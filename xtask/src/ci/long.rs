@@ -14,6 +14,7 @@ pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
     job("head-audit", head_audit),
+    job("neon", emulated::neon),
     job("valgrind", emulated::valgrind),
     job("miri", emulated::miri),
     job("demo-made", demo_made),

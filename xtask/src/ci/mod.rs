@@ -44,7 +44,6 @@ const JOBS: &[Job] = &[
     job("policy", cargo::policy),
     job("doc", cargo::doc),
     job("test", cargo::test),
-    job("neon", emulated::neon),
     job("bench", bench::smoke),
     job("linux-graph", graph::linux),
     job("macos-graph", graph::macos),
