@@ -6,6 +6,7 @@
 #[path = "rewind/mod.rs"]
 mod rewind;
 
+use cairn::backend::cpu::Precision;
 use cairn::backend::{KvDtype, SampleSpec};
 use cairn::model::{BackendKind, Cache, Engine, Step, StepRow};
 use rewind::{Subject, prefill};
@@ -16,6 +17,7 @@ fn subject(bundle: &'static str, kv: KvDtype) -> Subject {
         bundle,
         kv,
         tolerance: 2e-4,
+        precision: Precision::F32,
     }
 }
 

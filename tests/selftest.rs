@@ -13,7 +13,7 @@ fn the_cpu_backend_agrees_with_every_reference() {
         ["--backend", "cpu", "selftest-kernels"],
     ] {
         let title = complete(&cairn(&cache, &arguments), "agrees (cpu)");
-        assert_eq!(title, "on the CPU backend (cpu, f32 activations)");
+        assert!(title.starts_with("on the CPU backend (cpu, f32 activations, "));
     }
 }
 

@@ -5,6 +5,7 @@
 mod rewind;
 
 use cairn::backend::KvDtype;
+use cairn::backend::cpu::Precision;
 use cairn::model::BackendKind;
 use rewind::Subject;
 
@@ -14,6 +15,7 @@ fn subject(bundle: &'static str, kv: KvDtype) -> Subject {
         bundle,
         kv,
         tolerance: 0.0,
+        precision: Precision::Fast,
     }
 }
 

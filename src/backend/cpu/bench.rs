@@ -123,7 +123,11 @@ fn bf16() -> Matrix {
 
 fn tensor(rows: usize, cols: usize) -> Tensor {
     let number = |i| uniform(7, i as u64) as f32 - 0.5;
-    Tensor::new(rows, cols, (0..rows * cols).map(number).collect())
+    Tensor::new(
+        rows,
+        cols,
+        (0..rows * cols).map(number).collect::<Vec<f32>>(),
+    )
 }
 
 /// Products with one token, cold and from L2, and with many.

@@ -8,12 +8,13 @@ use super::tensor::Tensor;
 use crate::backend::MergeWeights;
 
 use super::CpuBackend;
+use super::buffer::Buffer;
 
 /// Numbers below which a second thread does not pay.
 const PARALLEL_FROM: usize = 1 << 14;
 
 pub(super) fn rms_norm(cx: &Context, x: &Tensor, gain: &[f32], eps: f32) -> Tensor {
-    let mut data = vec![0.0; x.data().len()];
+    let mut data = Buffer::of(x.data().len());
     let out = Output::new(&mut data, x.cols());
     cx.pool.run(x.rows(), grain(x.cols()), |rows| {
         for row in rows {
@@ -173,7 +174,7 @@ pub(super) fn merge(
     block: &Tensor,
     weights: &MergeWeights<CpuBackend>,
 ) -> Tensor {
-    let mut data = vec![0.0; block.data().len()];
+    let mut data = Buffer::of(block.data().len());
     let out = Output::new(&mut data, block.cols());
     let hidden = (weights.hidden.0.as_slice(), weights.hidden.1.as_slice());
     cx.pool.run(block.rows(), grain(block.cols()), |rows| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::CpuBackend;
 use super::attention::softmax;
+use super::buffer::Buffer;
 use super::context::Context;
 use super::elementwise::{silu_times, swiglu};
 use super::linear::linear;
@@ -158,7 +159,7 @@ impl<'a> Packs<'a> {
         let [gate, up, down] = &forms;
         let parts = sorted.parts.len();
         cx.pool.expect(stream_of(gate, parts));
-        let mut hidden = vec![0.0f32; count * self.inner.rows];
+        let mut hidden = Buffer::of(count * self.inner.rows);
         let inputs = Activations::of_rows(cx, x, &sorted.rows, self.inner);
         cx.pool.expect(stream_of(down, parts));
         let out = Output::new(&mut hidden, self.inner.rows);
@@ -260,14 +261,19 @@ impl Sorted {
     }
 }
 
-/// Results with the skipped rows filled in: their weighted inputs, or zeros.
-fn skipped(x: &Tensor, routes: &Routes, experts: usize, skip: SkipMode, width: usize) -> Vec<f32> {
-    let mut data = vec![0.0; x.rows() * width];
-    if skip == SkipMode::ScaledInput {
-        let rows = routes.classes.iter().zip(routes.weights.iter());
-        let outs = data.chunks_exact_mut(width.max(1));
-        for (((&class, &weight), out), x) in rows.zip(outs).zip(x.iter_rows()) {
-            if usize::from(class) >= experts {
+/// Room for results, with the skipped rows filled in: their weighted inputs, or
+/// zeros.
+fn skipped(x: &Tensor, routes: &Routes, experts: usize, skip: SkipMode, width: usize) -> Buffer {
+    let mut data = Buffer::of(x.rows() * width);
+    let rows = routes.classes.iter().zip(routes.weights.iter());
+    let outs = data.chunks_exact_mut(width.max(1));
+    for (((&class, &weight), out), x) in rows.zip(outs).zip(x.iter_rows()) {
+        if usize::from(class) < experts {
+            continue;
+        }
+        match skip {
+            SkipMode::Zero => out.fill(0.0),
+            SkipMode::ScaledInput => {
                 for (out, x) in out.iter_mut().zip(x) {
                     *out = x * weight;
                 }

@@ -1,5 +1,6 @@
 //! `x W^T`, by whichever kernel the weight is packed for.
 
+use super::buffer::Buffer;
 use super::context::Context;
 use super::output::Output;
 use super::panels::{Activations, FloatPanels, Form, PANEL, float_product};
@@ -22,12 +23,12 @@ pub(super) fn linear(cx: &Context, weight: &Weight, x: &Tensor, bias: Option<&[f
                 return rows::linear(cx, &weight.rows, x, bias);
             };
             let x = Activations::of(cx, x, form.shape());
-            let mut data = vec![0.0; tokens * out];
+            let mut data = Buffer::of(tokens * out);
             integers(cx, &[form], &x, &[Output::new(&mut data, out)], bias);
             Tensor::new(tokens, out, data)
         }
         Packed::Float(w) => {
-            let mut data = vec![0.0; tokens * out];
+            let mut data = Buffer::of(tokens * out);
             floats(cx, w, x.data(), &Output::new(&mut data, out), bias);
             Tensor::new(tokens, out, data)
         }
@@ -53,7 +54,7 @@ pub(super) fn linears<const N: usize>(
     let Some(forms) = alike else {
         return weights.map(|weight| linear(cx, weight, x, None));
     };
-    let mut data = weights.map(|weight| vec![0.0; tokens * weight.matrix().rows]);
+    let mut data = weights.map(|weight| Buffer::of(tokens * weight.matrix().rows));
     let outputs: Vec<Output> = data
         .iter_mut()
         .zip(weights)

@@ -5,6 +5,7 @@
 mod attention;
 #[doc(hidden)]
 pub mod bench;
+mod buffer;
 mod cca;
 mod context;
 mod elementwise;

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use super::buffer::Buffer;
+
 /// `[rows, cols]` of f32, row-major. Cloning shares the data.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     rows: usize,
     cols: usize,
-    data: Arc<Vec<f32>>,
+    data: Arc<Buffer>,
 }
 
 impl Tensor {
     /// # Panics
     /// If `data` is not `rows * cols` long.
-    pub(super) fn new(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+    pub(super) fn new(rows: usize, cols: usize, data: impl Into<Buffer>) -> Self {
+        let data = data.into();
         assert_eq!(data.len(), rows * cols);
         Self {
             rows,

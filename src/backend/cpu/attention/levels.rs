@@ -11,6 +11,9 @@ use crate::backend::cpu::level::{Level, per_level};
 pub(super) fn attend(level: Level, tile: &Tile<'_>, spans: Range<usize>, part: &mut [f32]) {
     match level {
         // SAFETY: arrays need no instructions.
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => unsafe { tile::attend::<Portable, 4, 1, 6, 1>(tile, spans, part) },
+        // SAFETY: as above.
         Level::Baseline => unsafe { tile::attend::<Portable, 4, 1, 6, 1>(tile, spans, part) },
         // SAFETY: `Level::detect` saw the features on this processor.
         #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,7 @@ mod tile;
 use std::sync::{Mutex, PoisonError};
 
 use super::CpuBackend;
+use super::buffer::Buffer;
 use super::context::Context;
 use super::kv::{Append, Kv};
 use super::output::Output;
@@ -41,7 +42,7 @@ pub(super) fn attend(
         append(cx, k, v, rows, caches);
     }
     let width = shape.query_heads * shape.head_dim;
-    let mut data = vec![0.0; q.rows() * width];
+    let mut data = Buffer::of(q.rows() * width);
     let output = Output::new(&mut data, width);
     let (narrow, wide): (Vec<_>, Vec<_>) = tiles(q, shape, rows, caches)
         .into_iter()

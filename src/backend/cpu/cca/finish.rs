@@ -1,6 +1,7 @@
 //! What follows the convolutions: mean residuals, normalisation, key temperature
 //! and rotation.
 
+use crate::backend::cpu::buffer::Buffer;
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::per_level;
 use crate::backend::cpu::output::Output;
@@ -32,7 +33,7 @@ pub(super) fn finish(
     rows: &Rows,
 ) -> (Tensor, Tensor) {
     let channels = shape.channels();
-    let (mut q_data, mut k_data) = (vec![0.0; q.data().len()], vec![0.0; k.data().len()]);
+    let (mut q_data, mut k_data) = (Buffer::of(q.data().len()), Buffer::of(k.data().len()));
     let (q_out, k_out) = (
         Output::new(&mut q_data, q.cols()),
         Output::new(&mut k_data, k.cols()),

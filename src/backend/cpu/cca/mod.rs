@@ -6,6 +6,7 @@ mod rotary;
 mod taps;
 
 use super::CpuBackend;
+use super::buffer::Buffer;
 use super::context::Context;
 use super::elementwise::concat;
 use super::output::Output;
@@ -68,11 +69,11 @@ fn grouped(
     w: &CcaWeights<CpuBackend>,
     shape: &AttentionShape,
     total: usize,
-) -> Vec<f32> {
+) -> Buffer {
     let dim = shape.head_dim;
     let channels = shape.channels();
     let per_head = total * dim * shape.conv_kernels[1];
-    let mut mixed = vec![0.0f32; total * channels];
+    let mut mixed = Buffer::of(total * channels);
     let output = Output::new(&mut mixed, channels);
     let head_in_panels = |head: usize, panels: &FloatPanels| {
         let taps = &taps[head * per_head..(head + 1) * per_head];

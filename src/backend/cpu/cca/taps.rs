@@ -2,6 +2,7 @@
 //! one.
 
 use crate::backend::cpu::CpuBackend;
+use crate::backend::cpu::buffer::Buffer;
 use crate::backend::cpu::cca::CcaState;
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::level::per_level;
@@ -48,12 +49,12 @@ pub(super) fn gather(
     shape: &AttentionShape,
     rows: &Rows,
     states: &mut [&mut CcaState],
-) -> Vec<f32> {
+) -> Buffer {
     let [k0, k1] = shape.conv_kernels;
     let (channels, dim) = (shape.channels(), shape.head_dim);
     let depthwise = w.depthwise.dense();
     let total = q.rows();
-    let mut taps = vec![0.0f32; channels * k1 * total];
+    let mut taps = Buffer::of(channels * k1 * total);
     let out = Output::new(&mut taps, dim * k1);
     let mut first = 0;
     for (segment, state) in rows.segments.iter().zip(states.iter_mut()) {

@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 use crate::backend::cpu::context::Context;
+#[cfg(target_arch = "x86_64")]
 use crate::backend::cpu::level::Level;
 use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, ScaleWidth};
 use crate::quant::widen_f16;
@@ -88,9 +89,9 @@ impl<'a> Screen<'a> {
             let mut dots = [0i32; PANEL];
             for (i, vector) in codes.chunks_exact(64).enumerate() {
                 for (b, byte) in vector.iter().enumerate() {
-                    let at = token * x.width + g * group + 8 * i + b % 4;
-                    dots[b / 4] += i32::from(byte & 15) * x.integer(at)
-                        + i32::from(byte >> 4) * x.integer(at + 4);
+                    let column = g * group + 8 * i + b % 4;
+                    dots[b / 4] += i32::from(byte & 15) * x.integer(token, column)
+                        + i32::from(byte >> 4) * x.integer(token, column + 4);
                 }
             }
             let norm = self.norms[token * groups + g];
@@ -126,10 +127,10 @@ pub fn lengths(x: &Activations) -> (Vec<f32>, Vec<f64>) {
     let mut magnitudes = vec![0.0; x.tokens];
     for (token, magnitude) in magnitudes.iter_mut().enumerate() {
         for g in 0..groups {
-            let first = token * x.width + g * x.group;
+            let first = g * x.group;
             let (mut norm, mut sum) = (0i64, 0i64);
-            for at in first..first + x.group {
-                let x = i64::from(x.integer(at));
+            for column in first..first + x.group {
+                let x = i64::from(x.integer(token, column));
                 norm += x * x;
                 sum += x.abs();
             }

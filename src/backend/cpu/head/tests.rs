@@ -52,7 +52,11 @@ fn leaning(matrix: &Matrix, tokens: usize, lean: f32, seed: u64) -> Tensor {
         }
     }
     let scale = 3.0 / (cols as f32).sqrt();
-    Tensor::new(tokens, cols, x.into_iter().map(|x| x * scale).collect())
+    Tensor::new(
+        tokens,
+        cols,
+        x.into_iter().map(|x| x * scale).collect::<Vec<f32>>(),
+    )
 }
 
 #[test]

@@ -133,11 +133,14 @@ impl Activations {
         all
     }
 
-    /// The integer at `at` of `[tokens, width]`.
-    pub fn integer(&self, at: usize) -> i32 {
-        match self.whole.get(at) {
+    /// One integer of `[tokens, width]`.
+    pub fn integer(&self, token: usize, column: usize) -> i32 {
+        match self.whole.get(token * self.width + column) {
             Some(&x) => i32::from(x),
-            None => 128 * i32::from(self.high[at]) + i32::from(self.low[at]),
+            None => {
+                let at = token * self.stride + column;
+                128 * i32::from(self.high[at]) + i32::from(self.low[at])
+            }
         }
     }
 
@@ -156,6 +159,7 @@ impl Activations {
     }
 
     /// Sum of a token's integers over all columns.
+    #[cfg(target_arch = "x86_64")]
     pub fn total(&self, token: usize) -> i32 {
         let groups = self.width / self.group;
         self.sums[token * groups..(token + 1) * groups].iter().sum()

@@ -92,10 +92,11 @@ pub(super) unsafe fn block(
                 pairs,
                 sums: sums.wrapping_add(i * groups * TOKENS),
             };
-            // SAFETY, here and below: group `g`'s codes lie in block `g` of the
+            // SAFETY: group `g`'s codes lie in block `g` of the
             // panel, and its unpacked codes have their place in the scratch memory.
             let fetch = |g: usize| ahead_data.fetch(i * groups + g);
             match &w.encoding {
+                // SAFETY: as above.
                 Encoding::Affine { bits: 4, .. } if i == 0 => unsafe {
                     let nibbles = Nibbles::new();
                     sized(&job, &pass, sink, |g| {
@@ -103,6 +104,7 @@ pub(super) unsafe fn block(
                         unpack(data.add(g * job.block), data, group, nibbles, unpacked.add(g * group * PANEL));
                     });
                 },
+                // SAFETY: as above.
                 Encoding::Split { .. } => unsafe {
                     let split = Split::new();
                     sized(&job, &pass, sink, |g| {
@@ -114,6 +116,7 @@ pub(super) unsafe fn block(
                         }
                     });
                 },
+                // SAFETY: as above.
                 _ => unsafe { sized(&job, &pass, sink, fetch) },
             }
         }
@@ -235,6 +238,7 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
         };
     }
     if groups > 0 {
+        // SAFETY: the caller's.
         unsafe {
             configure(p.tokens.len(), columns);
             prepare(0);
@@ -246,6 +250,7 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
     }
     // Group `g + 1` is multiplied, `g` leaves the tiles, `g - 1` is applied: no
     // result is waited for.
+    // SAFETY: group `g`'s scales, results and sums lie where they are said to.
     let mut share = |g: usize| unsafe {
         let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
         let results = job.results.add(g % 2 * 2 * TILE);
@@ -255,6 +260,7 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
         if g + 2 < groups {
             prepare(g + 2);
         }
+        // SAFETY: the caller's.
         unsafe {
             if g % 2 == 0 {
                 if g + 1 < groups {

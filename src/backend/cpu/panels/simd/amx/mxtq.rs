@@ -90,7 +90,7 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
         let data: [*const u8; 2] =
             std::array::from_fn(|n| w.panel(panel + n.min(count - 1)).as_ptr());
         for (i, tokens) in parts(tokens.clone(), TOKENS).enumerate() {
-            // SAFETY, for all of this: `steps` tiles of each panel, and as many in
+            // SAFETY: `steps` tiles of each panel, and as many in
             // each plane of the scratch memory; four tiles of results.
             let prepare = |step: usize| unsafe {
                 ahead.fetch(i * steps + step);
@@ -109,6 +109,7 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
                     }
                 }
             };
+            // SAFETY: as above.
             unsafe {
                 match count * P {
                     1 => pass::<1>(x, tokens.clone(), unpacked, results, prepare),

@@ -9,7 +9,7 @@ use crate::backend::cpu::panels::Lut;
 pub trait Codes<const V: usize, const P: usize> {
     /// # Safety
     /// `at` and, where there is a second plane in memory, `low` point to 32
-    /// readable bytes; the processor has the features of [`integer`](super::integer).
+    /// readable bytes; the processor has the features of [`integer`](super::integer()).
     unsafe fn load(&self, at: *const u8, low: *const u8) -> [[__m256i; V]; P];
 }
 
@@ -56,7 +56,7 @@ impl Codes<2, 1> for Split {
 /// Low nibbles, high nibbles.
 ///
 /// # Safety
-/// The processor has the features of [`integer`](super::integer).
+/// The processor has the features of [`integer`](super::integer()).
 #[inline(always)]
 unsafe fn nibbles(packed: __m256i) -> [__m256i; 2] {
     // SAFETY: the caller's.
@@ -75,7 +75,7 @@ unsafe fn nibbles(packed: __m256i) -> [__m256i; 2] {
 /// A table of 16 bytes for `vpshufb`.
 ///
 /// # Safety
-/// The processor has the features of [`integer`](super::integer).
+/// The processor has the features of [`integer`](super::integer()).
 #[inline(always)]
 unsafe fn table(bytes: &[u8; 16]) -> __m256i {
     // SAFETY: 16 readable bytes; the caller's features.

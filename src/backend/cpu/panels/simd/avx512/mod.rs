@@ -127,8 +127,6 @@ pub unsafe fn integer(
     tokens: Range<usize>,
     sink: Sink<'_>,
 ) {
-    // SAFETY, for every call in here: the features are enabled, and the tiles lie
-    // within the caller's ranges.
     macro_rules! affine {
         ([$($of:tt)*], $codes:expr, $group:expr, $scales:expr) => {{
             let codes = $codes;
@@ -136,6 +134,7 @@ pub unsafe fn integer(
             // One token needs its panels from memory in order, more than it needs
             // more sums.
             let most = tokens.len().min(2);
+            // SAFETY: the features are enabled, and tiles lie within the ranges.
             walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
                 sized!(count, tokens, affine, [$($of)*], (w, x, tile, &groups, codes, sink))
             })
@@ -146,6 +145,7 @@ pub unsafe fn integer(
             let look = $look::new(&$lut.high, $lut.low.as_deref());
             // As above.
             let most = tokens.len().min(2 / $planes);
+            // SAFETY: the features are enabled, and tiles lie within the ranges.
             walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
                 sized!(count, tokens, mxtq, [$planes, _], (w, x, tile, $lut, &look, sink))
             })
