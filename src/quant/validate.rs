@@ -53,15 +53,30 @@ impl Matrix {
         self.rows * self.row_bytes()
     }
 
-    /// Bytes of all parts: codes or floats, scales, biases and norms.
-    pub fn bytes(&self) -> usize {
-        let beside = match &self.format {
-            Format::F32 | Format::F16 | Format::Bf16 => 0,
-            Format::Affine { scales, biases, .. } => scales.len() + biases.len(),
-            Format::Mxtq { norms, .. } => norms.len(),
-            Format::Mxfp4 { scales } => scales.len(),
+    /// All parts: codes or floats, scales, biases and norms.
+    fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        let beside: [Option<&Bytes>; 2] = match &self.format {
+            Format::F32 | Format::F16 | Format::Bf16 => [None, None],
+            Format::Affine { scales, biases, .. } => [Some(scales), Some(biases)],
+            Format::Mxtq { norms, .. } => [Some(norms), None],
+            Format::Mxfp4 { scales } => [Some(scales), None],
         };
-        self.data.len() + beside
+        std::iter::once(&self.data).chain(beside.into_iter().flatten())
+    }
+
+    /// Bytes of all parts.
+    pub fn bytes(&self) -> usize {
+        self.parts().map(|part| part.len()).sum()
+    }
+
+    /// All parts will be read, soon and once.
+    pub fn will_read(&self) {
+        self.parts().for_each(Bytes::will_read);
+    }
+
+    /// All parts will hardly be read again.
+    pub fn release(&self) {
+        self.parts().for_each(Bytes::release);
     }
 
     /// Checks widths, lengths and tables, and that every scale, bias and norm

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// Numbers that a thread keeps for later, over all buffers.
-const MOST_KEPT: usize = 32 << 20;
+const MOST_KEPT: usize = 8 << 20;
 
 /// Buffers that a thread keeps.
 const MOST_BUFFERS: usize = 48;

@@ -73,15 +73,17 @@ impl Weight {
     pub(super) fn head(cx: &Context, rows: RowWeight) -> Self {
         let head = match cx.precision {
             Precision::F32 => None,
-            Precision::Fast => HeadWeight::pack(cx, rows.matrix()),
+            Precision::Fast => {
+                rows.matrix().will_read();
+                HeadWeight::pack(cx, rows.matrix())
+            }
         };
-        match head {
-            Some(head) => Self {
-                rows,
-                packed: Packed::Head(Box::new(head)),
-            },
-            None => Self::new(cx, rows),
-        }
+        let Some(head) = head else {
+            return Self::new(cx, rows);
+        };
+        rows.matrix().release();
+        let packed = Packed::Head(Box::new(head));
+        Self { rows, packed }
     }
 
     /// The taps of a convolution.
@@ -136,13 +138,13 @@ impl Packed {
     }
 
     fn of(cx: &Context, matrix: &Matrix) -> Self {
-        matrix.data.will_read();
+        matrix.will_read();
         let packed = match IntegerPanels::pack(cx, matrix) {
             Some(panels) => Self::Integer(panels),
             None => FloatPanels::pack(cx, matrix).map_or(Self::No, Self::Float),
         };
         if !matches!(packed, Self::No) {
-            matrix.data.release();
+            matrix.release();
         }
         packed
     }

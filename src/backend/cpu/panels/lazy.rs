@@ -83,10 +83,10 @@ impl LazyPanels {
     }
 
     fn pack(&self, cx: &Context) -> Option<IntegerPanels> {
-        self.matrix.data.will_read();
+        self.matrix.will_read();
         let panels = IntegerPanels::pack(cx, &self.matrix);
         if panels.is_some() {
-            self.matrix.data.release();
+            self.matrix.release();
         }
         panels
     }

@@ -117,6 +117,10 @@ features! {
 /// # Safety
 /// `at`, and `low` where the codes use it, point to `steps` vectors of 64 bytes;
 /// each of `x` to their columns.
+#[allow(
+    clippy::needless_range_loop,
+    reason = "four indices of one sum; iterators over the outermost hide it"
+)]
 #[inline]
 unsafe fn dots<const T: usize, const V: usize, const P: usize, C: Codes<V, P>>(
     codes: &C,
