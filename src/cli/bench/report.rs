@@ -124,6 +124,16 @@ pub struct Prefill {
     /// The first one, before which some weights had not been used.
     pub first_tok_s: f64,
     pub spread: Spread,
+    pub operations: Vec<PrefillOperation>,
+}
+
+/// Part of a prefill.
+#[derive(Debug, Serialize)]
+pub struct PrefillOperation {
+    pub name: &'static str,
+    /// Per token.
+    pub seconds: f64,
+    pub share: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -181,6 +191,7 @@ impl Report {
                 tokens: setting.plan.prompt,
                 first_tok_s: results.first_prefill,
                 spread: results.prefill.spread(),
+                operations: prefill_operations(results),
             },
             roof: Roof {
                 bytes: setting.roof_bytes,
@@ -250,6 +261,20 @@ fn screened(results: &Results, full: &Decode, rows: usize) -> Screened {
         rows,
         spread: decode.tok_s.spread(),
     }
+}
+
+fn prefill_operations(results: &Results) -> Vec<PrefillOperation> {
+    let total: f64 = results.prefill_operations.iter().map(|(_, s)| s).sum();
+    let operation = |&(stage, seconds): &(crate::model::Stage, f64)| PrefillOperation {
+        name: stage.name(),
+        seconds,
+        share: ratio(seconds, total),
+    };
+    let of_prompts = results.prefill_operations.iter();
+    of_prompts
+        .filter(|(stage, _)| *stage != crate::model::Stage::Head)
+        .map(operation)
+        .collect()
 }
 
 fn operations(results: &Results) -> Vec<Operation> {

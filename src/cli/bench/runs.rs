@@ -54,6 +54,8 @@ pub struct Results {
     /// Tokens per second of the first prompt, which finds weights as loading left
     /// them.
     pub first_prefill: f64,
+    /// Seconds of each stage in a prefill, per token.
+    pub prefill_operations: Vec<(Stage, f64)>,
     /// Bytes per second.
     pub roof: Samples,
     /// One per context; the head is computed in full.
@@ -163,6 +165,7 @@ impl<'a> Runner<'a> {
             self.prompt(self.plan.warm)?;
         }
         let prefill = self.prefill()?;
+        let prefill_operations = self.prefill_operations()?;
         let mut screened = Decode::default();
         let mut head_reads = None;
         let mut contexts = Vec::new();
@@ -192,6 +195,7 @@ impl<'a> Runner<'a> {
         Ok(Results {
             prefill,
             first_prefill,
+            prefill_operations,
             roof: self.roofs,
             contexts,
             batches,
@@ -209,6 +213,19 @@ impl<'a> Runner<'a> {
             samples.push(self.prompt(self.plan.prompt)?);
         }
         Ok(samples)
+    }
+
+    fn prefill_operations(&self) -> Result<Vec<(Stage, f64)>, Error> {
+        let Some(clock) = self.measure.clock() else {
+            return Ok(Vec::new());
+        };
+        clock.start();
+        let run = self.prompt(self.plan.prompt);
+        let times = clock.stop();
+        run?;
+        let tokens = self.plan.prompt.max(1) as f64;
+        let per_token = |(stage, time): (Stage, Duration)| (stage, time.as_secs_f64() / tokens);
+        Ok(times.into_iter().map(per_token).collect())
     }
 
     /// Tokens per second of a prompt on a fresh cache.

@@ -124,10 +124,10 @@ fn write_all(out: &mut String, r: &Report) -> fmt::Result {
     if !r.operations.is_empty() {
         writeln!(
             out,
-            "\noperations of a step        ms    %         MB       GB/s"
+            "\noperations of a step        ms    %         MB       GB/s | prefill: us/token    %"
         )?;
         for o in &r.operations {
-            writeln!(
+            write!(
                 out,
                 "  {:<20} {:>7.3} {:>4.1} {:>10.2} {:>10.1}",
                 o.name,
@@ -136,6 +136,13 @@ fn write_all(out: &mut String, r: &Report) -> fmt::Result {
                 mega(o.bytes),
                 o.gb_s
             )?;
+            match r.prefill.operations.iter().find(|p| p.name == o.name) {
+                Some(p) => {
+                    let (us, share) = (1e6 * p.seconds, 100.0 * p.share);
+                    writeln!(out, " | {us:>17.1} {share:>4.1}")?;
+                }
+                None => writeln!(out, " |")?,
+            }
         }
     }
     for notice in &r.notices {
