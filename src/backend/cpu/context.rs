@@ -4,6 +4,7 @@ use super::cca::Rotary;
 use super::huge::Arena;
 use super::level::Level;
 use super::options::{CpuOptions, Instructions, Precision};
+use super::panels::Luts;
 use super::pool::Pool;
 use super::slab::Slabs;
 use super::streams::Successors;
@@ -19,6 +20,7 @@ pub(super) struct Context {
     pub arena: Arena,
     pub successors: Successors,
     pub rotary: Rotary,
+    pub luts: Luts,
     /// Where keys and values lie.
     pub slabs: Slabs,
 }
@@ -45,6 +47,7 @@ impl Context {
             arena: Arena::new(weights_budget()),
             successors: Successors::default(),
             rotary: Rotary::default(),
+            luts: Luts::default(),
             slabs: Slabs::default(),
         })
     }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::elementwise::{silu_times, swiglu};
 use super::linear::linear;
 use super::output::Output;
-use super::panels::{Activations, Form, IntegerPanels, PANEL, Spread};
+use super::panels::{Activations, Form, IntegerPanels, PANEL, Spread, pair_product};
 use super::pool::Stream;
 use super::streams;
 use super::tensor::Tensor;
@@ -158,7 +158,10 @@ impl<'a> Packs<'a> {
         let forms = [self.gate, self.up, self.down].map(|stack| sorted.forms(cx, stack));
         let [gate, up, down] = &forms;
         let parts = sorted.parts.len();
-        cx.pool.expect(stream_of(gate, parts));
+        cx.pool.expect(stream_of(gate, parts).map(|stream| Stream {
+            beside: first_panel(up),
+            ..stream
+        }));
         let mut hidden = Buffer::of(count * self.inner.rows);
         let inputs = Activations::of_rows(cx, x, &sorted.rows, self.inner);
         cx.pool.expect(stream_of(down, parts));
@@ -196,6 +199,16 @@ impl<'a> Packs<'a> {
         let spread = spread.as_ref();
         let (panels, grain) = (self.inner.panels(), grain_of(gate));
         sorted.for_parts(cx, panels, grain, |part, panels, tokens| {
+            if let (1, Form::Panels(gate), Form::Panels(up)) = (tokens.len(), gate[part], up[part])
+            {
+                let merge = &mut |panel, gate: &[f32; PANEL], up: &[f32; PANEL]| {
+                    let mut y = *up;
+                    silu_times(cx.level, gate, &mut y);
+                    // SAFETY: each panel of a part is one thread's.
+                    unsafe { out.panel(tokens.start, panel, &y, None) };
+                };
+                return pair_product(cx, [gate, up], panels, x, tokens.start, merge);
+            }
             let mut gates = vec![[0.0f32; PANEL]; AT_ONCE.min(panels.len()) * tokens.len()];
             for first in panels.clone().step_by(AT_ONCE) {
                 let panels = first..panels.end.min(first + AT_ONCE);
@@ -218,6 +231,12 @@ impl<'a> Packs<'a> {
 fn grain_of(forms: &[Form<'_>]) -> usize {
     let panels = forms.first().and_then(Form::panels);
     panels.map_or(1, |panels| streams::grain(panels.panel_bytes()))
+}
+
+/// Where the first matrix's panels lie.
+fn first_panel(forms: &[Form<'_>]) -> Option<usize> {
+    let first = forms.first()?.panels()?;
+    Some(first.data.as_ptr().addr())
 }
 
 /// What a region over these matrices starts with.

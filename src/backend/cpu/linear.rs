@@ -109,6 +109,7 @@ fn floats(cx: &Context, w: &FloatPanels, x: &[f32], output: &Output<'_>, bias: O
         .max(streams::grain(item_bytes).min(4));
     let stream = Stream {
         address: w.data.as_ptr().addr(),
+        beside: None,
         item_bytes,
         len: w.panels(),
         grain,

@@ -1,6 +1,7 @@
 //! How fast this machine's memory can be read: the roof over any engine that
 //! reads its weights once per token. A plain sum over a buffer much larger than
-//! any cache, in huge pages, by the same number of threads that compute.
+//! any cache, in huge pages, by the same number of threads that compute, in the
+//! manner that is fastest here.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,17 +15,38 @@ use super::pool::Pool;
 /// Bytes that a thread claims at once, at least.
 const PIECE: usize = 1 << 20;
 
-/// How far ahead to prefetch, in bytes. Which is best depends on the machine, so
-/// each is tried at the start; 0 leaves it to the hardware.
-const DISTANCES: [usize; 3] = [4096, 1024, 0];
+/// How a thread goes through a piece: in how many places at a time, and how far
+/// ahead it prefetches in each, in bytes (0 leaves it to the hardware). Which is
+/// best depends on the machine, so each is tried at the start.
+#[derive(Clone, Copy)]
+struct Manner {
+    places: usize,
+    ahead: usize,
+}
+
+const MANNERS: [Manner; 8] = {
+    let mut all = [Manner {
+        places: 1,
+        ahead: 0,
+    }; 8];
+    let mut i = 0;
+    while i < 8 {
+        all[i] = Manner {
+            places: 1 << (i / 2),
+            ahead: i % 2 * 4096,
+        };
+        i += 1;
+    }
+    all
+};
 
 /// A buffer to read, and the threads that read it.
 pub struct ReadRoof {
     pool: Pool,
     level: Level,
     buffer: Region,
-    /// The best of [`DISTANCES`].
-    ahead: usize,
+    /// The best of [`MANNERS`].
+    manner: Manner,
 }
 
 /// A roof over `bytes` of memory, which stay allocated while it lives, for as
@@ -43,16 +65,20 @@ pub fn read_roof(options: &CpuOptions, bytes: usize) -> io::Result<ReadRoof> {
         pool,
         level: Level::detect(options.instructions.unwrap_or(Instructions::Amx)),
         buffer,
-        ahead: 0,
+        manner: MANNERS[0],
     };
-    let mut best = 0.0;
     // The first pass finds out where the pages are.
-    roof.pass(0);
-    for ahead in DISTANCES {
-        let speed = roof.pass(ahead).max(roof.pass(ahead));
-        if speed > best {
-            (best, roof.ahead) = (speed, ahead);
+    roof.pass(MANNERS[0]);
+    let mut best = [0.0; MANNERS.len()];
+    for _ in 0..3 {
+        for (best, manner) in best.iter_mut().zip(MANNERS) {
+            *best = roof.pass(manner).max(*best);
         }
+    }
+    let most = best.iter().copied().fold(0.0, f64::max);
+    let manners = MANNERS.into_iter().zip(best);
+    if let Some((manner, _)) = manners.into_iter().find(|(_, speed)| *speed == most) {
+        roof.manner = manner;
     }
     Ok(roof)
 }
@@ -68,17 +94,19 @@ impl ReadRoof {
 
     /// Bytes per second of the faster of two passes over the buffer.
     pub fn measure(&self) -> f64 {
-        self.pass(self.ahead).max(self.pass(self.ahead))
+        self.pass(self.manner).max(self.pass(self.manner))
     }
 
-    fn pass(&self, ahead: usize) -> f64 {
+    fn pass(&self, manner: Manner) -> f64 {
         let sum = AtomicU64::new(0);
         let start = Instant::now();
         self.pool.run(self.bytes() / PIECE, 1, |pieces| {
-            let bytes = &self.buffer[pieces.start * PIECE..pieces.end * PIECE];
-            let mut part = 0;
-            read(self.level, bytes, ahead, &mut part);
-            sum.fetch_xor(part, Ordering::Relaxed);
+            for piece in pieces {
+                let bytes = &self.buffer[piece * PIECE..(piece + 1) * PIECE];
+                let mut part = 0;
+                read(self.level, bytes, manner, &mut part);
+                sum.fetch_xor(part, Ordering::Relaxed);
+            }
         });
         let seconds = start.elapsed().as_secs_f64();
         // What nobody looks at need not be read.
@@ -88,20 +116,38 @@ impl ReadRoof {
 }
 
 per_level! {
-    fn read = read_body(bytes: &[u8], ahead: usize, sum: &mut u64)
+    fn read = read_body(bytes: &[u8], manner: Manner, sum: &mut u64)
 }
 
-/// Four independent sums of the widest vector.
 #[inline(always)]
-fn read_body(bytes: &[u8], ahead: usize, sum: &mut u64) {
-    let mut sums = [[0u64; 8]; 4];
-    for lines in bytes.as_chunks::<256>().0 {
-        for (sums, line) in sums.iter_mut().zip(lines.as_chunks::<64>().0) {
-            if ahead > 0 {
-                prefetch(line, ahead);
-            }
-            for (sum, word) in sums.iter_mut().zip(line.as_chunks::<8>().0) {
-                *sum ^= u64::from_le_bytes(*word);
+fn read_body(bytes: &[u8], manner: Manner, sum: &mut u64) {
+    match manner.places {
+        1 => read_places::<1>(bytes, manner.ahead, sum),
+        2 => read_places::<2>(bytes, manner.ahead, sum),
+        4 => read_places::<4>(bytes, manner.ahead, sum),
+        _ => read_places::<8>(bytes, manner.ahead, sum),
+    }
+}
+
+/// Two independent sums of the widest vector; `N` parts of the bytes side by side.
+#[inline(always)]
+fn read_places<const N: usize>(bytes: &[u8], ahead: usize, sum: &mut u64) {
+    let mut sums = [[0u64; 8]; 2];
+    let part = bytes.len() / N;
+    let mut parts: [&[[u8; 64]]; N] =
+        std::array::from_fn(|n| bytes[n * part..(n + 1) * part].as_chunks().0);
+    let steps = part / 128;
+    for _ in 0..steps {
+        for part in &mut parts {
+            let (lines, rest) = part.split_at(2);
+            *part = rest;
+            for (sums, line) in sums.iter_mut().zip(lines) {
+                if ahead > 0 {
+                    prefetch(line, ahead);
+                }
+                for (sum, word) in sums.iter_mut().zip(line.as_chunks::<8>().0) {
+                    *sum ^= u64::from_le_bytes(*word);
+                }
             }
         }
     }
@@ -128,19 +174,21 @@ mod tests {
 
     #[test]
     fn every_byte_is_read_at_every_level() {
-        let mut bytes = vec![0u8; 4 * 256];
+        let mut bytes = vec![0u8; 8 * 256];
         for i in 0..bytes.len() {
             bytes[i] = 1 << (i % 7);
+            let want = bytes
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .fold(0, |sum, word| sum ^ u64::from_le_bytes(*word));
+            assert_ne!(want, 0);
             for level in Level::available() {
-                let mut sum = 0;
-                read(level, &bytes, 64, &mut sum);
-                let want = bytes
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .fold(0, |sum, word| sum ^ u64::from_le_bytes(*word));
-                assert_eq!(sum, want);
-                assert_ne!(sum, 0);
+                for manner in MANNERS {
+                    let mut sum = 0;
+                    read(level, &bytes, manner, &mut sum);
+                    assert_eq!(sum, want);
+                }
             }
             bytes[i] = 0;
         }

@@ -12,9 +12,13 @@ use super::pool::Stream;
 /// Bytes that a thread should claim at once: less would be mostly beginnings.
 const PART_BYTES: usize = 48 << 10;
 
-/// Items of this size that are claimed at least.
+/// Items of this size that are claimed at least: a multiple of the panels that
+/// kernels read at a time.
 pub(super) fn grain(item_bytes: usize) -> usize {
-    PART_BYTES.div_ceil(item_bytes.max(1)).min(8)
+    PART_BYTES
+        .div_ceil(item_bytes.max(1))
+        .min(8)
+        .next_multiple_of(4)
 }
 
 /// Panels of `all` weights of which `first` is the first.
@@ -22,6 +26,7 @@ pub(super) fn of_panels(first: &IntegerPanels, all: usize) -> Stream {
     let item_bytes = first.panel_bytes();
     Stream {
         address: first.data.as_ptr().addr(),
+        beside: None,
         item_bytes,
         len: all,
         grain: grain(item_bytes),

@@ -98,6 +98,7 @@ fn grouped(
     if let Packed::Float(panels) = &w.grouped.packed {
         let stream = Stream {
             address: panels.data.as_ptr().addr(),
+            beside: None,
             item_bytes: panels.data.len() / (channels / dim),
             len: channels / dim,
             grain: 1,

@@ -34,6 +34,9 @@ use plan::Sample;
 pub(super) use weight::HeadWeight;
 use weight::Screening;
 
+/// Panels that a thread takes at least.
+const GRAIN: usize = 8;
+
 /// Samples, and keeps what it needs for that from one token to the next.
 pub(super) struct Head {
     mode: HeadSwitch,
@@ -237,7 +240,7 @@ impl Head {
             .filter(|(_, screened)| **screened)
             .map(|(buffer, _)| buffer.shared())
             .collect();
-        cx.pool.run(w.panels(), 8, |panels| {
+        cx.pool.run(w.panels(), GRAIN, |panels| {
             screen.run(cx, panels, &mut |token, panel, y, sigma| {
                 // SAFETY: each panel is one thread's.
                 unsafe { shared[token].estimate(panel, y, sigma) };
@@ -323,7 +326,7 @@ fn all_rows(
             shared.push(buffer.shared());
         }
     }
-    cx.pool.run(w.panels(), 1, |panels| {
+    cx.pool.run(w.panels(), GRAIN, |panels| {
         integer_product(cx, w, panels, x, 0..tokens.len(), &mut |token, panel, y| {
             // SAFETY: each panel is one thread's.
             unsafe { shared[token].exact(panel, y) };

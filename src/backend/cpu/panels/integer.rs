@@ -107,6 +107,34 @@ impl IntegerPanels {
         tables && sums && self.width == other.width && self.order() == other.order()
     }
 
+    /// Whether they differ in nothing but their numbers.
+    #[cfg(target_arch = "x86_64")]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let encodings = match (&self.encoding, &other.encoding) {
+            (
+                Encoding::Affine {
+                    bits,
+                    group,
+                    scales,
+                },
+                Encoding::Affine {
+                    bits: other_bits,
+                    group: other_group,
+                    scales: other_scales,
+                },
+            ) => (bits, group, scales) == (other_bits, other_group, other_scales),
+            (
+                Encoding::Mxtq { bits, lut },
+                Encoding::Mxtq {
+                    bits: other_bits,
+                    lut: other_lut,
+                },
+            ) => bits == other_bits && (Arc::ptr_eq(lut, other_lut) || lut == other_lut),
+            _ => false,
+        };
+        encodings && self.rows == other.rows && self.width == other.width
+    }
+
     pub fn order(&self) -> Order {
         match self.encoding {
             Encoding::Affine { bits: 4, .. } | Encoding::Mxtq { bits: 4, .. } => Order::Nibbles,

@@ -1,6 +1,8 @@
 //! An MXTQ codebook in integers: `value = unit * c`. Two bits fit eight-bit
 //! integers nearly exactly; larger codebooks need fifteen bits, in two planes.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 /// Root of the mean square error, relative to that of the codebook, up to which
 /// one plane is taken. What is lost is a tenth of what rounding a weight to f16
 /// loses.
@@ -20,6 +22,24 @@ pub struct Lut {
     /// The lower part, where there are two planes.
     pub low: Option<Box<[u8; 256]>>,
     pub unit: f32,
+}
+
+/// The codebooks met so far: a model has few, and finding a codebook's unit takes
+/// longer than packing a small matrix.
+#[derive(Default)]
+pub struct Luts(Mutex<Vec<(Vec<f32>, Arc<Lut>)>>);
+
+impl Luts {
+    /// [`Lut::of`] this codebook.
+    pub fn of(&self, codebook: &[f32]) -> Arc<Lut> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lut)) = known.iter().find(|(of, _)| of == codebook) {
+            return Arc::clone(lut);
+        }
+        let lut = Arc::new(Lut::of(codebook));
+        known.push((codebook.to_vec(), Arc::clone(&lut)));
+        lut
+    }
 }
 
 /// Added to every integer to make it a byte.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::float::FloatWidth;
 use super::integer::ScaleWidth;
-use super::{Encoding, FloatPanels, IntegerPanels, Lut, PANEL};
+use super::{Encoding, FloatPanels, IntegerPanels, PANEL};
 use crate::backend::cpu::context::Context;
 use crate::backend::cpu::huge::Region;
 use crate::quant::{Format, Matrix, MxtqTables, ScaleType};
@@ -85,7 +85,7 @@ impl IntegerPanels {
             return None;
         };
         let data = cx.arena.filled(&cx.pool, 0, |_| ())?;
-        Some(mxtq_panels(matrix, *bits, tables, data))
+        Some(mxtq_panels(cx, matrix, *bits, tables, data))
     }
 
     /// 8-bit affine codes in two planes; `None` for other formats, or if there is
@@ -288,7 +288,7 @@ fn mxtq(
             }
         }
     })?;
-    Some(mxtq_panels(matrix, bits, tables, data))
+    Some(mxtq_panels(cx, matrix, bits, tables, data))
 }
 
 /// Widths that do not divide a byte take the next one that does.
@@ -301,6 +301,7 @@ fn packed_bits(bits: u32) -> u32 {
 }
 
 fn mxtq_panels(
+    cx: &Context,
     matrix: &Matrix,
     bits: u32,
     tables: &Arc<MxtqTables>,
@@ -311,7 +312,7 @@ fn mxtq_panels(
         width: matrix.cols.next_multiple_of(STEP),
         encoding: Encoding::Mxtq {
             bits: packed_bits(bits),
-            lut: Arc::new(Lut::of(&tables.codebook)),
+            lut: cx.luts.of(&tables.codebook),
         },
         data,
         tables: Some(Arc::clone(tables)),

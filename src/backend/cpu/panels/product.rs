@@ -9,6 +9,9 @@ use crate::backend::cpu::level::Level;
 /// Takes results: token, panel, and the products of the panel's rows.
 pub type Sink<'a> = &'a mut dyn FnMut(usize, usize, &[f32; PANEL]);
 
+/// Takes results of two matrices: panel, and the products of its rows in either.
+pub type PairSink<'a> = &'a mut dyn FnMut(usize, &[f32; PANEL], &[f32; PANEL]);
+
 /// The panels `panels` times the tokens `tokens` of `x`, on this thread.
 pub fn integer_product(
     cx: &Context,
@@ -44,7 +47,41 @@ pub fn integer_product(
     }
 }
 
-/// The same with rows as they are stored; `spread` was made of `x`.
+/// The panels `panels` of two matrices of one kind times the token `token` of
+/// `x`, on this thread: what is read at a time is in both of them. `sink` takes
+/// the panel, and the products of its rows in the one and the other.
+pub fn pair_product(
+    cx: &Context,
+    [a, b]: [&IntegerPanels; 2],
+    panels: Range<usize>,
+    x: &Activations,
+    token: usize,
+    sink: PairSink<'_>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if cx.level == Level::Avx512 && a.is_like(b) {
+        a.check();
+        b.check();
+        x.check();
+        assert!(x.width == a.width && x.order == a.order());
+        assert!(x.group == a.group().unwrap_or(a.width).max(1));
+        assert!(panels.end <= a.panels() && token < x.tokens);
+        // SAFETY: `Level::detect` saw the features on this processor; the ranges
+        // and lengths are checked above.
+        return unsafe { simd::avx512::pair([a, b], panels, x, token, sink) };
+    }
+    for panel in panels {
+        let [mut of_a, mut of_b] = [[0.0; PANEL]; 2];
+        let (one, tokens) = (panel..panel + 1, token..token + 1);
+        integer_product(cx, a, one.clone(), x, tokens.clone(), &mut |_, _, y| {
+            of_a = *y
+        });
+        integer_product(cx, b, one, x, tokens, &mut |_, _, y| of_b = *y);
+        sink(panel, &of_a, &of_b);
+    }
+}
+
+/// [`integer_product`] with rows as they are stored; `spread` was made of `x`.
 pub fn row_product(
     cx: &Context,
     w: &LazyPanels,
@@ -74,7 +111,7 @@ pub fn row_product(
     }
 }
 
-/// The same in floats: `x` is `[tokens, w.cols]`.
+/// [`integer_product`] in floats: `x` is `[tokens, w.cols]`.
 pub fn float_product(
     cx: &Context,
     w: &FloatPanels,

@@ -9,8 +9,11 @@ use super::part_size;
 /// Bytes that a thread fetches at most: a small part of its own cache.
 const MOST: usize = 128 << 10;
 
-/// Bytes that are asked for before a thread looks whether there is work again.
-const STEP: usize = 1024;
+/// Lines that are asked for before a thread looks whether there is work again.
+const STEP: usize = 16;
+
+/// Places at which a thread's part is read at the same time, at equal distances.
+const PLACES: usize = 4;
 
 const LINE: usize = 64;
 
@@ -18,6 +21,8 @@ const LINE: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
     pub address: usize,
+    /// The same items of something else, read together with these.
+    pub beside: Option<usize>,
     pub item_bytes: usize,
     /// As [`super::Pool::run`] will be told.
     pub len: usize,
@@ -29,6 +34,8 @@ pub struct Stream {
 pub(super) struct Ahead {
     version: AtomicU64,
     address: AtomicUsize,
+    /// 0 for none.
+    beside: AtomicUsize,
     item_bytes: AtomicUsize,
     len: AtomicUsize,
     grain: AtomicUsize,
@@ -38,6 +45,8 @@ pub(super) struct Ahead {
 #[derive(Default)]
 pub(super) struct Fetch {
     version: u64,
+    places: [usize; PLACES],
+    /// Bytes that were fetched at each place, and how many are to be.
     at: usize,
     end: usize,
 }
@@ -45,6 +54,8 @@ pub(super) struct Fetch {
 impl Ahead {
     pub fn set(&self, stream: Stream) {
         self.address.store(stream.address, Ordering::Relaxed);
+        let beside = stream.beside.unwrap_or(0);
+        self.beside.store(beside, Ordering::Relaxed);
         self.item_bytes.store(stream.item_bytes, Ordering::Relaxed);
         self.len.store(stream.len, Ordering::Relaxed);
         self.grain.store(stream.grain, Ordering::Relaxed);
@@ -64,10 +75,29 @@ impl Ahead {
             size = part_size(len.saturating_sub(first), count, grain);
         }
         let item_bytes = self.item_bytes.load(Ordering::Relaxed);
-        let offset = first.wrapping_mul(item_bytes);
-        let at = self.address.load(Ordering::Relaxed).wrapping_add(offset);
-        let end = at.wrapping_add(size.wrapping_mul(item_bytes).min(MOST));
-        Fetch { version, at, end }
+        let address = self.address.load(Ordering::Relaxed);
+        let bases = match self.beside.load(Ordering::Relaxed) {
+            0 => [address; PLACES],
+            // Half of the places each.
+            beside => [address, address, beside, beside],
+        };
+        let shares = if bases[0] == bases[PLACES - 1] {
+            PLACES
+        } else {
+            PLACES / 2
+        };
+        let share = size / shares;
+        let places = std::array::from_fn(|p| {
+            let item = first + p % shares * share;
+            bases[p].wrapping_add(item.wrapping_mul(item_bytes))
+        });
+        let end = share.wrapping_mul(item_bytes).min(MOST / PLACES);
+        Fetch {
+            version,
+            places,
+            at: 0,
+            end,
+        }
     }
 
     /// Whether this was made for the stream that is expected now.
@@ -82,10 +112,12 @@ impl Fetch {
         if self.at >= self.end {
             return false;
         }
-        for line in (self.at..self.end.min(self.at + STEP)).step_by(LINE) {
-            fetch(line);
+        for line in 0..STEP / PLACES {
+            for place in self.places {
+                fetch(place.wrapping_add(self.at + line * LINE));
+            }
         }
-        self.at += STEP;
+        self.at += STEP / PLACES * LINE;
         true
     }
 }
@@ -109,26 +141,30 @@ mod tests {
     fn threads_fetch_where_they_will_start_and_not_too_much() {
         let ahead = Ahead::default();
         assert!(!ahead.start(0, 2).step());
-        ahead.set(Stream {
+        let mut stream = Stream {
             address: 1 << 20,
+            beside: None,
             item_bytes: 4096,
             len: 64,
             grain: 1,
-        });
+        };
+        ahead.set(stream);
         let fetches: Vec<Fetch> = (0..3).map(|place| ahead.start(place, 3)).collect();
-        assert_eq!(fetches[0].at, 1 << 20);
-        for (place, fetch) in fetches.iter().enumerate() {
-            let before: usize = (0..place)
-                .scan(64, |left, _| {
-                    let size = part_size(*left, 3, 1);
-                    *left -= size;
-                    Some(size)
-                })
-                .sum();
-            assert_eq!(fetch.at, (1 << 20) + before * 4096);
-            assert!(fetch.end - fetch.at <= MOST && ahead.is_current(fetch));
+        let mut before = 0;
+        for fetch in &fetches {
+            let size = part_size(64 - before, 3, 1);
+            let places: [usize; 4] =
+                std::array::from_fn(|p| (1 << 20) + (before + p * (size / 4)) * 4096);
+            assert_eq!(fetch.places, places);
+            assert_eq!(fetch.end, (size / 4 * 4096).min(MOST / 4));
+            assert!(ahead.is_current(fetch));
+            before += size;
         }
-        ahead.set(Stream::default());
+        stream.beside = Some(1 << 30);
+        ahead.set(stream);
         assert!(!ahead.is_current(&fetches[0]));
+        let half = part_size(64, 3, 1) / 2 * 4096;
+        let places = [1 << 20, (1 << 20) + half, 1 << 30, (1 << 30) + half];
+        assert_eq!(ahead.start(0, 3).places, places);
     }
 }

@@ -337,9 +337,14 @@ impl Shared {
     }
 }
 
-/// How many of `left` items a thread claims: much at first, little in the end.
+/// How many of `left` items a thread claims: much at first, little in the end; a
+/// multiple of `grain`, but for the last part.
 fn part_size(left: usize, threads: usize, grain: usize) -> usize {
-    (3 * left / (4 * threads)).max(grain).min(left)
+    let grain = grain.max(1);
+    (3 * left / (4 * threads))
+        .max(1)
+        .next_multiple_of(grain)
+        .min(left)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

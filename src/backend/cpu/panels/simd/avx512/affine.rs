@@ -3,35 +3,29 @@
 use std::arch::x86_64::*;
 
 use super::codes::Codes;
-use super::{Groups, Tile, broadcast, pairs};
-use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
+use super::{Groups, Products, Reads, broadcast, pairs};
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL};
 
 features! {
 /// # Safety
-/// The processor has these features; `P` panels and `T` tokens from `tile` on lie
-/// within `w` and `x`, which fit each other.
+/// The processor has these features; the panels and the `T` tokens that `reads`
+/// names lie within `w` or one like it and within `x`, which fit each other.
 #[allow(clippy::needless_range_loop, reason = "a loop for each size of a tile")]
 pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: Codes<V>>(
     w: &IntegerPanels,
     x: &Activations,
-    tile: Tile,
     groups: &Groups,
     codes: C,
-    sink: Sink<'_>,
-) {
-    let Tile { panel, token, ahead } = tile;
+    reads: Reads<P>,
+) -> Products<P, T> {
+    let Reads { panels, token, ahead } = reads;
     let Groups { group, scales, ref sums, first } = *groups;
     let groups = w.width / group;
     let steps = group / (4 * V);
     let block = steps * 64 + scales.block_bytes();
-    let data: [*const u8; P] = std::array::from_fn(|p| w.panel(panel + p).as_ptr());
-    let planes: [*const u8; P] = match &w.encoding {
-        Encoding::Split { low, .. } => {
-            std::array::from_fn(|p| low[(panel + p) * groups * steps * 64..].as_ptr())
-        }
-        _ => data,
-    };
-    let split = planes[0] != data[0];
+    let data = panels.map(|place| place.data);
+    let planes = panels.map(|place| place.low);
+    let split = matches!(w.encoding, Encoding::Split { .. });
     let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
     let sums: [*const f32; T] =
@@ -78,14 +72,14 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
             }
         }
     }
-    for (t, totals) in totals.iter().enumerate() {
-        for (p, total) in totals.iter().enumerate() {
+    std::array::from_fn(|t| {
+        let scale = _mm512_set1_ps(x.scales[token + t]);
+        totals[t].map(|total| {
             let mut y = [0.0f32; PANEL];
-            let total = _mm512_mul_ps(*total, _mm512_set1_ps(x.scales[token + t]));
             // SAFETY: 16 floats.
-            unsafe { _mm512_storeu_ps(y.as_mut_ptr(), total) };
-            sink(token + t, panel + p, &y);
-        }
-    }
+            unsafe { _mm512_storeu_ps(y.as_mut_ptr(), _mm512_mul_ps(total, scale)) };
+            y
+        })
+    })
 }
 }

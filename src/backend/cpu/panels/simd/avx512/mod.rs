@@ -1,7 +1,8 @@
 //! The kernels for AVX-512 with VNNI and VBMI. Codes are the unsigned operand of
 //! `vpdpbusd`, one plane of activations, four columns broadcast to all 16 rows,
-//! the signed one. Sums of up to two panels and four tokens stay in registers, so
-//! that weights are unpacked once and activations loaded once for many products.
+//! the signed one. Sums of a tile, four panels of one token or two of up to four,
+//! stay in registers, so that weights are unpacked once and activations loaded
+//! once for many products.
 
 mod affine;
 pub mod codes;
@@ -20,7 +21,7 @@ use mxtq::mxtq;
 
 use super::{blocks, parts};
 use crate::backend::cpu::panels::integer::ScaleWidth;
-use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, PairSink, Sink};
 
 pub use float::float;
 pub use mxtq::finished;
@@ -32,29 +33,85 @@ const AHEAD: usize = 4096;
 /// Most tokens of a tile: with more, sums leave the registers.
 const TOKENS: usize = 4;
 
+/// Panels that one token is multiplied with at a time, far apart: the processor
+/// fetches ahead in each place that is read, and memory is the faster the more
+/// such places there are.
+const STREAMS: usize = 4;
+
 /// Calls a kernel that is compiled for the number of panels and tokens of a tile.
 macro_rules! sized {
-    ($panels:expr, $tokens:expr, $kernel:ident, [$($of:tt)*], $args:tt) => {
+    ($panels:expr, $tokens:expr, $kernel:ident, [$($of:tt)*], ($($arg:expr),*), $tile:expr, $sink:expr) => {
         match ($panels, $tokens) {
-            (2, 1) => $kernel::<2, 1, $($of)*> $args,
-            (2, 2) => $kernel::<2, 2, $($of)*> $args,
-            (2, 3) => $kernel::<2, 3, $($of)*> $args,
-            (2, _) => $kernel::<2, 4, $($of)*> $args,
-            (_, 1) => $kernel::<1, 1, $($of)*> $args,
-            (_, 2) => $kernel::<1, 2, $($of)*> $args,
-            (_, 3) => $kernel::<1, 3, $($of)*> $args,
-            _ => $kernel::<1, 4, $($of)*> $args,
+            (4, 1) => $tile.give($kernel::<4, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 1) => $tile.give($kernel::<2, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 2) => $tile.give($kernel::<2, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 3) => $tile.give($kernel::<2, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, _) => $tile.give($kernel::<2, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 1) => $tile.give($kernel::<1, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 2) => $tile.give($kernel::<1, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 3) => $tile.give($kernel::<1, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
+            _ => $tile.give($kernel::<1, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
         }
     };
 }
 
+/// What kernels compute: of each token, the products of each panel's rows.
+type Products<const P: usize, const T: usize> = [[[f32; PANEL]; P]; T];
+
 /// Panels and tokens whose products are computed together.
 #[derive(Clone, Copy)]
-struct Tile {
+struct Tile<'a> {
+    w: &'a IntegerPanels,
     panel: usize,
+    /// From one panel of the tile to the next.
+    apart: usize,
     token: usize,
     /// How far from what is read now lies what is fetched.
     ahead: usize,
+}
+
+/// Where a kernel reads.
+#[derive(Clone, Copy)]
+struct Reads<const P: usize> {
+    panels: [Place; P],
+    token: usize,
+    ahead: usize,
+}
+
+/// A panel: its data and, where there is a second plane, its low nibbles.
+#[derive(Clone, Copy)]
+struct Place {
+    data: *const u8,
+    low: *const u8,
+}
+
+impl Place {
+    fn of(w: &IntegerPanels, panel: usize) -> Self {
+        let data = w.panel(panel).as_ptr();
+        let low = match &w.encoding {
+            Encoding::Split { low, .. } => low[panel * (low.len() / w.panels())..].as_ptr(),
+            _ => data,
+        };
+        Self { data, low }
+    }
+}
+
+impl Tile<'_> {
+    fn reads<const P: usize>(&self) -> Reads<P> {
+        Reads {
+            panels: std::array::from_fn(|p| Place::of(self.w, self.panel + p * self.apart)),
+            token: self.token,
+            ahead: self.ahead,
+        }
+    }
+
+    fn give<const P: usize, const T: usize>(&self, products: Products<P, T>, sink: Sink<'_>) {
+        for (t, products) in products.iter().enumerate() {
+            for (p, y) in products.iter().enumerate() {
+                sink(self.token + t, self.panel + p * self.apart, y);
+            }
+        }
+    }
 }
 
 /// The groups of affine panels, and what some tokens have in common with all
@@ -89,8 +146,11 @@ fn walk(
     panels: Range<usize>,
     tokens: Range<usize>,
     most: usize,
-    mut tile: impl FnMut(usize, usize, Tile),
+    mut tile: impl FnMut(usize, usize, Tile<'_>),
 ) {
+    if tokens.len() == 1 {
+        return walk_streams(w, panels, tokens.start, tile);
+    }
     let bytes = w.panel_bytes();
     for tokens in blocks(tokens, 2 * w.width) {
         let mut panel = panels.start;
@@ -105,7 +165,9 @@ fn walk(
             };
             for tokens in parts(tokens.clone(), TOKENS) {
                 let at = Tile {
+                    w,
                     panel,
+                    apart: 1,
                     token: tokens.start,
                     ahead,
                 };
@@ -114,6 +176,52 @@ fn walk(
             panel += count;
         }
     }
+}
+
+/// One token: as many panels at a time as there are streams, each of which goes
+/// through its share of the panels from end to end; then what is left over.
+fn walk_streams(
+    w: &IntegerPanels,
+    panels: Range<usize>,
+    token: usize,
+    mut tile: impl FnMut(usize, usize, Tile<'_>),
+) {
+    let apart = panels.len() / STREAMS;
+    let rest = panels.start + apart * STREAMS;
+    let at = |panel| Tile {
+        w,
+        panel,
+        apart,
+        token,
+        ahead: AHEAD,
+    };
+    (panels.start..panels.start + apart).for_each(|panel| tile(STREAMS, 1, at(panel)));
+    (rest..panels.end).for_each(|panel| tile(1, 1, at(panel)));
+}
+
+/// Runs `$affine` or `$mxtq` with what the codes of `$w` need.
+macro_rules! with_codes {
+    ($w:expr, $affine:ident, $mxtq:ident) => {
+        match &$w.encoding {
+            Encoding::Affine {
+                bits: 4,
+                group,
+                scales,
+            } => {
+                $affine!([2, _], Nibbles::new(), group, scales);
+            }
+            Encoding::Affine { group, scales, .. } => $affine!([1, _], Bytes, group, scales),
+            Encoding::Split { group, scales, .. } => $affine!([2, _], Split::new(), group, scales),
+            Encoding::Mxtq { bits, lut } => match (*bits, &lut.low) {
+                (2, None) => $mxtq!(1, lut, Crumb),
+                (2, Some(_)) => $mxtq!(2, lut, Crumb),
+                (4, None) => $mxtq!(1, lut, Nibble),
+                (4, Some(_)) => $mxtq!(2, lut, Nibble),
+                (_, None) => $mxtq!(1, lut, Byte),
+                (_, Some(_)) => $mxtq!(2, lut, Byte),
+            },
+        }
+    };
 }
 
 features! {
@@ -131,41 +239,83 @@ pub unsafe fn integer(
         ([$($of:tt)*], $codes:expr, $group:expr, $scales:expr) => {{
             let codes = $codes;
             let groups = Groups::new(x, &tokens, *$group, *$scales);
-            // One token needs its panels from memory in order, more than it needs
-            // more sums.
-            let most = tokens.len().min(2);
             // SAFETY: the features are enabled, and tiles lie within the ranges.
-            walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
-                sized!(count, tokens, affine, [$($of)*], (w, x, tile, &groups, codes, sink))
+            walk(w, panels, tokens, 2, |count, tokens, tile| unsafe {
+                sized!(count, tokens, affine, [$($of)*], (w, x, &groups, codes), tile, sink)
             })
         }};
     }
     macro_rules! mxtq {
         ($planes:literal, $lut:expr, $look:ident) => {{
             let look = $look::new(&$lut.high, $lut.low.as_deref());
-            // As above.
-            let most = tokens.len().min(2 / $planes);
             // SAFETY: the features are enabled, and tiles lie within the ranges.
-            walk(w, panels, tokens, most, |count, tokens, tile| unsafe {
-                sized!(count, tokens, mxtq, [$planes, _], (w, x, tile, $lut, &look, sink))
+            walk(w, panels, tokens, 2 / $planes, |count, tokens, tile| unsafe {
+                sized!(count, tokens, mxtq, [$planes, _], (w, x, $lut, &look), tile, sink)
             })
         }};
     }
-    match &w.encoding {
-        Encoding::Affine { bits: 4, group, scales } => {
-            affine!([2, _], Nibbles::new(), group, scales);
-        }
-        Encoding::Affine { group, scales, .. } => affine!([1, _], Bytes, group, scales),
-        Encoding::Split { group, scales, .. } => affine!([2, _], Split::new(), group, scales),
-        Encoding::Mxtq { bits, lut } => match (*bits, &lut.low) {
-            (2, None) => mxtq!(1, lut, Crumb),
-            (2, Some(_)) => mxtq!(2, lut, Crumb),
-            (4, None) => mxtq!(1, lut, Nibble),
-            (4, Some(_)) => mxtq!(2, lut, Nibble),
-            (_, None) => mxtq!(1, lut, Byte),
-            (_, Some(_)) => mxtq!(2, lut, Byte),
-        },
+    with_codes!(w, affine, mxtq);
+}
+}
+
+features! {
+/// The same panels of two matrices times one token.
+///
+/// # Safety
+/// The processor has these features; `panels` lie within both matrices, which are
+/// alike but for their numbers, and `token` within `x`, which fits them.
+pub unsafe fn pair(
+    [a, b]: [&IntegerPanels; 2],
+    panels: Range<usize>,
+    x: &Activations,
+    token: usize,
+    sink: PairSink<'_>,
+) {
+    let half = panels.len() / 2;
+    let reads = |panel: usize| Reads {
+        panels: [
+            Place::of(a, panel),
+            Place::of(a, panel + half),
+            Place::of(b, panel),
+            Place::of(b, panel + half),
+        ],
+        token,
+        ahead: AHEAD,
+    };
+    let last = |panel: usize| Reads {
+        panels: [Place::of(a, panel), Place::of(b, panel)],
+        token,
+        ahead: AHEAD,
+    };
+    macro_rules! both {
+        ($kernel:ident, [$($of:tt)*], ($($arg:expr),*)) => {{
+            for panel in panels.start..panels.start + half {
+                // SAFETY: the caller's.
+                let [[a0, a1, b0, b1]] = unsafe { $kernel::<4, 1, $($of)*>($($arg),*, reads(panel)) };
+                sink(panel, &a0, &b0);
+                sink(panel + half, &a1, &b1);
+            }
+            if panels.len() % 2 == 1 {
+                // SAFETY: as above.
+                let [[a, b]] = unsafe { $kernel::<2, 1, $($of)*>($($arg),*, last(panels.end - 1)) };
+                sink(panels.end - 1, &a, &b);
+            }
+        }};
     }
+    macro_rules! affine {
+        ([$($of:tt)*], $codes:expr, $group:expr, $scales:expr) => {{
+            let codes = $codes;
+            let groups = Groups::new(x, &(token..token + 1), *$group, *$scales);
+            both!(affine, [$($of)*], (a, x, &groups, codes))
+        }};
+    }
+    macro_rules! mxtq {
+        ($planes:literal, $lut:expr, $look:ident) => {{
+            let look = $look::new(&$lut.high, $lut.low.as_deref());
+            both!(mxtq, [$planes, _], (a, x, $lut, &look))
+        }};
+    }
+    with_codes!(a, affine, mxtq);
 }
 }
 

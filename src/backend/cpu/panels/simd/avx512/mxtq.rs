@@ -3,31 +3,31 @@
 use std::arch::x86_64::*;
 
 use super::lookup::Lookup;
-use super::{Tile, broadcast};
-use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL, Sink};
+use super::{Products, Reads, broadcast};
+use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL};
 
 /// Most sums that are kept apart for one output.
 const SUMS: usize = 4;
 
 features! {
 /// # Safety
-/// The processor has these features; `N` panels and `T` tokens from `tile` on lie
-/// within `w` and `x`, which fit each other.
+/// The processor has these features; the panels and the `T` tokens that `reads`
+/// names lie within `w` or one like it and within `x`, which fit each other.
 pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Lookup<P>>(
     w: &IntegerPanels,
     x: &Activations,
-    tile: Tile,
     lut: &Lut,
     look: &L,
-    sink: Sink<'_>,
-) {
-    let Tile { panel, token, ahead } = tile;
+    reads: Reads<N>,
+) -> Products<N, T> {
+    let Reads { panels, token, ahead } = reads;
     let steps = w.width / (4 * L::VECTORS);
-    let data: [*const u8; N] = std::array::from_fn(|n| w.panel(panel + n).as_ptr());
+    let data = panels.map(|place| place.data);
     let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
-    // One token's sums would wait for each other: they are kept apart by vector.
-    let apart = if T == 1 { L::VECTORS.min(SUMS) } else { 1 };
+    // One token's sums with one panel would wait for each other: they are kept
+    // apart by vector.
+    let apart = if T * N == 1 { L::VECTORS.min(SUMS) } else { 1 };
     let mut upper = [[[[_mm512_setzero_si512(); P]; N]; T]; SUMS];
     let mut lower = upper;
     for step in 0..steps {
@@ -60,8 +60,8 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
             }
         }
     }
-    for t in 0..T {
-        for n in 0..N {
+    std::array::from_fn(|t| {
+        std::array::from_fn(|n| {
             // SAFETY: the norms of 16 rows follow the codes.
             let norms = unsafe { _mm512_loadu_ps(data[n].add(steps * 64).cast()) };
             let dots: [[__m512i; 2]; P] = std::array::from_fn(|p| {
@@ -71,10 +71,9 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
                 [sum(&upper), sum(&lower)]
             });
             // SAFETY: the features are enabled here.
-            let y = unsafe { finished(dots, norms, x, token + t, lut) };
-            sink(token + t, panel + n, &y);
-        }
-    }
+            unsafe { finished(dots, norms, x, token + t, lut) }
+        })
+    })
 }
 }
 
