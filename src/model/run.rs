@@ -16,7 +16,7 @@ use crate::cache::{SequenceState, Truncation};
 
 /// Tokens per prefill chunk, unless asked otherwise. Each chunk decodes the
 /// weights of all experts that its tokens are routed to, so small chunks are slow.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 pub(super) struct ZayaEngine<B: Backend> {
     backend: B,

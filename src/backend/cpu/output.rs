@@ -52,6 +52,17 @@ impl<'a> Output<'a> {
                 *y += b;
             }
         }
+        if row < self.rows && first + PANEL <= self.cols {
+            // SAFETY: within the matrix, and the caller's alone. Of a known size it
+            // is one store, not a call.
+            unsafe {
+                self.data
+                    .add(row * self.cols + first)
+                    .cast::<[f32; PANEL]>()
+                    .write(y)
+            };
+            return;
+        }
         // SAFETY: the caller's.
         unsafe { self.write(row, first, &y) };
     }

@@ -169,10 +169,7 @@ impl Head {
             HeadMode::Audit => buffers.iter().map(Estimates::of).collect(),
             _ => Vec::new(),
         };
-        let mut picked: Vec<Picked> = Vec::with_capacity(specs.len());
-        for (token, (buffer, spec)) in buffers.iter_mut().zip(specs).enumerate() {
-            picked.push(picker(token).pick(buffer, spec));
-        }
+        let mut picked = pick_all(cx, buffers, specs, picker);
         if self.mode.get() == HeadMode::Audit {
             let mut exact = self.buffers(specs.len());
             let every: Vec<usize> = (0..specs.len()).collect();
@@ -270,6 +267,33 @@ impl Head {
             audit.misses += 1;
         }
     }
+}
+
+/// Samples each token: of several, each on one thread.
+fn pick_all<'a>(
+    cx: &Context,
+    buffers: &mut [Logits],
+    specs: &[SampleSpec],
+    picker: impl Fn(usize) -> Picker<'a> + Sync,
+) -> Vec<Picked> {
+    let places: Vec<_> = buffers
+        .iter_mut()
+        .map(|buffer| Mutex::new((buffer, None)))
+        .collect();
+    let pick = |token: usize| {
+        let (buffer, picked) = &mut *lock(&places[token]);
+        *picked = Some(picker(token).pick(buffer, &specs[token]));
+    };
+    match specs.len() {
+        // Its threads share the one token.
+        1 => pick(0),
+        count => cx.pool.each(count, pick),
+    }
+    let picked = places.into_iter().filter_map(|place| {
+        let (_, picked) = place.into_inner().unwrap_or_else(PoisonError::into_inner);
+        picked
+    });
+    picked.collect()
 }
 
 /// Estimates as they were before anything was computed exactly.

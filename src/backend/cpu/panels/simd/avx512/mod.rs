@@ -138,9 +138,10 @@ impl Groups {
     }
 }
 
-/// Visits all tiles, with the number of their panels (up to `most`) and tokens:
-/// the tokens of a block for some panels, then those panels' successors, then
-/// the next block.
+/// Visits all tiles, with the number of their panels and tokens. Tokens that fit
+/// one tile: `streams` panels at a time, each of which goes through its share of
+/// the panels from end to end, then those left over. More: the tokens of a block
+/// for up to `most` panels, then those panels' successors, then the next block.
 fn walk(
     w: &IntegerPanels,
     panels: Range<usize>,
@@ -148,20 +149,31 @@ fn walk(
     most: usize,
     mut tile: impl FnMut(usize, usize, Tile<'_>),
 ) {
-    if tokens.len() == 1 {
-        return walk_streams(w, panels, tokens.start, tile);
+    if tokens.len() <= TOKENS {
+        let streams = if tokens.len() == 1 { STREAMS } else { most };
+        let apart = panels.len() / streams;
+        let rest = panels.start + apart * streams;
+        let at = |panel| Tile {
+            w,
+            panel,
+            apart,
+            token: tokens.start,
+            ahead: AHEAD,
+        };
+        let starts = panels.start..panels.start + apart;
+        starts.for_each(|panel| tile(streams, tokens.len(), at(panel)));
+        (rest..panels.end).for_each(|panel| tile(1, tokens.len(), at(panel)));
+        return;
     }
     let bytes = w.panel_bytes();
     for tokens in blocks(tokens, 2 * w.width) {
         let mut panel = panels.start;
         while panel < panels.end {
             let count = most.min(panels.end - panel);
-            // Two panels at a time are two streams, whose next panels are not
-            // what follows in memory.
-            let ahead = match count {
-                1 => AHEAD,
-                _ if panel + 2 * count <= panels.end => count * bytes,
-                _ => 0,
+            // What is read next is the panels that follow these.
+            let ahead = match panel + 2 * count <= panels.end {
+                true => count * bytes,
+                false => 0,
             };
             for tokens in parts(tokens.clone(), TOKENS) {
                 let at = Tile {
@@ -176,27 +188,6 @@ fn walk(
             panel += count;
         }
     }
-}
-
-/// One token: as many panels at a time as there are streams, each of which goes
-/// through its share of the panels from end to end; then what is left over.
-fn walk_streams(
-    w: &IntegerPanels,
-    panels: Range<usize>,
-    token: usize,
-    mut tile: impl FnMut(usize, usize, Tile<'_>),
-) {
-    let apart = panels.len() / STREAMS;
-    let rest = panels.start + apart * STREAMS;
-    let at = |panel| Tile {
-        w,
-        panel,
-        apart,
-        token,
-        ahead: AHEAD,
-    };
-    (panels.start..panels.start + apart).for_each(|panel| tile(STREAMS, 1, at(panel)));
-    (rest..panels.end).for_each(|panel| tile(1, 1, at(panel)));
 }
 
 /// Runs `$affine` or `$mxtq` with what the codes of `$w` need.
