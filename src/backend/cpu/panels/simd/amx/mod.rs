@@ -18,9 +18,11 @@ use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
 pub use permission::available;
 
 /// Fewest tokens for which tiles are faster than vectors, of codebooks and of
-/// affine codes: these leave the tiles once per group.
-const MXTQ_FROM: usize = 3;
-const AFFINE_FROM: usize = 7;
+/// affine codes: these leave the tiles once per group. Just below, tiles win where
+/// a core has them to itself and lose where another thread of it uses them, while
+/// vectors keep up with memory in either case.
+const MXTQ_FROM: usize = 5;
+const AFFINE_FROM: usize = 10;
 
 /// Rows of a tile: tokens, of the first operand.
 const TOKENS: usize = 16;
