@@ -59,15 +59,6 @@ fn grain(cols: usize) -> usize {
     PARALLEL_FROM.div_ceil(cols.max(1))
 }
 
-pub(super) fn concat(a: &Tensor, b: &Tensor) -> Tensor {
-    let mut data = Vec::with_capacity(a.data().len() + b.data().len());
-    for (a, b) in a.iter_rows().zip(b.iter_rows()) {
-        data.extend_from_slice(a);
-        data.extend_from_slice(b);
-    }
-    Tensor::new(a.rows(), a.cols() + b.cols(), data)
-}
-
 pub(super) fn add_scaled(x: &Tensor, y: &Tensor, scale: &[f32]) -> Tensor {
     let mut data = x.data().to_vec();
     for (x, y) in data.chunks_exact_mut(x.cols()).zip(y.iter_rows()) {
