@@ -245,6 +245,21 @@ pub trait Backend: Send + Sync + Sized + 'static {
         weights: &MergeWeights<Self>,
     ) -> Self::Tensor;
 
+    /// [`Backend::merge`], then [`Backend::rms_norm`] of what that gives: both.
+    /// What is merged is not used again, so its memory may be.
+    fn merge_norm(
+        &self,
+        residual: Option<Self::Tensor>,
+        block: Self::Tensor,
+        weights: &MergeWeights<Self>,
+        gain: &Self::Vector,
+        eps: f32,
+    ) -> (Self::Tensor, Self::Tensor) {
+        let merged = self.merge(residual.as_ref(), &block, weights);
+        let normed = self.rms_norm(&merged, gain, eps);
+        (merged, normed)
+    }
+
     // Attention.
     /// Everything between the projections and attention. Queries and keys: both
     /// convolutions over time, the mean of each query group and its key added to

@@ -241,6 +241,17 @@ impl Backend for CpuBackend {
         elementwise::merge(&self.cx, residual, block, weights)
     }
 
+    fn merge_norm(
+        &self,
+        residual: Option<Tensor>,
+        block: Tensor,
+        weights: &MergeWeights<Self>,
+        gain: &Vec<f32>,
+        eps: f32,
+    ) -> (Tensor, Tensor) {
+        elementwise::merge_norm(&self.cx, residual, block, weights, gain, eps)
+    }
+
     fn cca_mix(
         &self,
         projected: &Projected<Self>,
