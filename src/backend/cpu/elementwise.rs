@@ -26,7 +26,7 @@ pub(super) fn rms_norm(cx: &Context, x: &Tensor, gain: &[f32], eps: f32) -> Tens
 }
 
 per_level! {
-    fn norm_row = norm_row_body(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32])
+    pub(super) fn norm_row = norm_row_body(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32])
 }
 
 #[inline(always)]
@@ -71,14 +71,24 @@ fn grain(cols: usize) -> usize {
     PARALLEL_FROM.div_ceil(cols.max(1))
 }
 
-pub(super) fn add_scaled(x: &Tensor, y: &Tensor, scale: &[f32]) -> Tensor {
+pub(super) fn add_scaled(cx: &Context, x: &Tensor, y: &Tensor, scale: &[f32]) -> Tensor {
     let mut data = x.data().to_vec();
     for (x, y) in data.chunks_exact_mut(x.cols()).zip(y.iter_rows()) {
-        for ((x, y), s) in x.iter_mut().zip(y).zip(scale) {
-            *x += y * s;
-        }
+        add_row(cx.level, x, y, scale);
     }
     Tensor::new(x.rows(), x.cols(), data)
+}
+
+per_level! {
+    /// `x += y * scale`
+    pub(super) fn add_row = add_row_body(x: &mut [f32], y: &[f32], scale: &[f32])
+}
+
+#[inline(always)]
+fn add_row_body(x: &mut [f32], y: &[f32], scale: &[f32]) {
+    for ((x, y), s) in x.iter_mut().zip(y).zip(scale) {
+        *x += y * s;
+    }
 }
 
 /// `x * (1 + erf(x / sqrt 2)) / 2`
@@ -95,7 +105,7 @@ pub(super) fn gelu(cx: &Context, x: &Tensor) -> Tensor {
 }
 
 per_level! {
-    fn gelu_row = gelu_row_body(row: &mut [f32])
+    pub(super) fn gelu_row = gelu_row_body(row: &mut [f32])
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ mod output;
 mod panels;
 mod pool;
 mod roof;
+mod router;
 mod rows;
 pub(super) mod selftest;
 mod slab;
@@ -31,7 +32,8 @@ mod weight;
 
 use super::{
     AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, HeadReads, KvDtype,
-    MergeWeights, Projected, Qkv, Rows, SampleSpec, SkipMode, TokenStats,
+    MergeWeights, Projected, Qkv, RouterWeights, Rows, SampleSpec, SkipMode, TokenStats,
+    route_in_parts,
 };
 use crate::quant::Matrix;
 
@@ -225,7 +227,7 @@ impl Backend for CpuBackend {
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
-        elementwise::add_scaled(x, y, scale)
+        elementwise::add_scaled(&self.cx, x, y, scale)
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
@@ -271,6 +273,16 @@ impl Backend for CpuBackend {
         caches: &mut [&mut Kv],
     ) -> Tensor {
         attention::attend(&self.cx, qkv, shape, rows, caches)
+    }
+
+    fn route(
+        &self,
+        x: &Tensor,
+        previous: Option<&Tensor>,
+        w: &RouterWeights<Self>,
+    ) -> (Routes, Tensor) {
+        router::route(&self.cx, x, previous, w)
+            .unwrap_or_else(|| route_in_parts(self, x, previous, w))
     }
 
     fn choose(&self, logits: &Tensor, biases: &Vec<f32>) -> Routes {
