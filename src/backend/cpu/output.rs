@@ -49,12 +49,23 @@ impl<'a> Output<'a> {
         let first = panel * PANEL;
         let mut y = *y;
         if let Some(bias) = bias {
-            for (y, b) in y.iter_mut().zip(&bias[first..]) {
-                *y += b;
+            match bias[first..].first_chunk::<PANEL>() {
+                Some(bias) => y.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
+                None => y.iter_mut().zip(&bias[first..]).for_each(|(y, b)| *y += b),
             }
         }
-        // SAFETY: the caller's.
-        unsafe { self.write(row, first, &y) };
+        if first + PANEL > self.cols {
+            // SAFETY: the caller's.
+            unsafe { self.write(row, first, &y) };
+            return;
+        }
+        assert!(row < self.rows);
+        // SAFETY: within the matrix, and the caller's alone. Of a length that is
+        // known it is one store, where a copy would be a call.
+        unsafe {
+            let place = self.data.add(row * self.cols + first);
+            place.cast::<[f32; PANEL]>().write(y);
+        }
     }
 
     /// Some columns of a row.
