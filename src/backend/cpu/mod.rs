@@ -46,13 +46,18 @@ pub use selftest::CpuRunner;
 pub use tensor::Tensor;
 pub use weight::Weight;
 
+use buffer::Buffer;
 use context::Context;
 use head::Head;
+use output::Output;
 use rows::RowWeight;
 use weight::Packed;
 
 /// Raised when the bits of any result change.
 const NUMERICS: u32 = 1;
+
+/// Rows of an embedding that a thread decodes at once.
+const EMBED_GRAIN: usize = 8;
 
 pub struct CpuBackend {
     cx: Context,
@@ -204,13 +209,19 @@ impl Backend for CpuBackend {
 
     fn embed(&self, weight: &Weight, ids: &Vec<u32>) -> Tensor {
         let cols = weight.matrix().cols;
-        let mut data = vec![0.0; ids.len() * cols];
-        for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
-            match &weight.packed {
-                Packed::Head(head) => head.decode(id as usize, row),
-                _ => weight.rows.decode(self.cx.level, id as usize, row),
+        let mut data = Buffer::of(ids.len() * cols);
+        let out = Output::new(&mut data, cols);
+        self.cx.pool.run(ids.len(), EMBED_GRAIN, |rows| {
+            for row in rows {
+                let id = ids[row] as usize;
+                // SAFETY: each row is one thread's.
+                let out = unsafe { out.row(row) };
+                match &weight.packed {
+                    Packed::Head(head) => head.decode(id, out),
+                    _ => weight.rows.decode(self.cx.level, id, out),
+                }
             }
-        }
+        });
         Tensor::new(ids.len(), cols, data)
     }
 
