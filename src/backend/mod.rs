@@ -25,5 +25,6 @@ pub use qkv::{Projected, Qkv};
 pub use random::uniform;
 pub use rows::{KvMode, Rows, Segment};
 pub use sample::{Alternative, SampleSpec, TokenMask, TokenStats, sample_row};
+use traits::route_in_parts;
 pub use traits::{AttentionShape, Backend, HeadReads, KvDtype, KvStore, SkipMode};
 pub use weights::{CcaWeights, ExpertWeights, MergeWeights, RouterWeights};

@@ -245,6 +245,21 @@ pub trait Backend: Send + Sync + Sized + 'static {
         weights: &MergeWeights<Self>,
     ) -> Self::Tensor;
 
+    /// [`Backend::merge`], then [`Backend::rms_norm`] of what that gives: both.
+    /// What is merged is not used again, so its memory may be.
+    fn merge_norm(
+        &self,
+        residual: Option<Self::Tensor>,
+        block: Self::Tensor,
+        weights: &MergeWeights<Self>,
+        gain: &Self::Vector,
+        eps: f32,
+    ) -> (Self::Tensor, Self::Tensor) {
+        let merged = self.merge(residual.as_ref(), &block, weights);
+        let normed = self.rms_norm(&merged, gain, eps);
+        (merged, normed)
+    }
+
     // Attention.
     /// Everything between the projections and attention. Queries and keys: both
     /// convolutions over time, the mean of each query group and its key added to
@@ -299,15 +314,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         previous: Option<&Self::Tensor>,
         w: &RouterWeights<Self>,
     ) -> (Self::Routes, Self::Tensor) {
-        let mut state = self.linear(&w.down, x, Some(&w.down_bias));
-        if let (Some(scale), Some(previous)) = (&w.state_scale, previous) {
-            state = self.add_scaled(&state, previous, scale);
-        }
-        let z = self.rms_norm(&state, &w.norm, w.norm_eps);
-        let z = self.gelu(&self.linear(&w.fc1, &z, Some(&w.fc1_bias)));
-        let z = self.gelu(&self.linear(&w.fc2, &z, Some(&w.fc2_bias)));
-        let logits = self.linear(&w.out, &z, None);
-        (self.choose(&logits, &w.balancing_biases), state)
+        route_in_parts(self, x, previous, w)
     }
 
     /// SwiGLU over each row's expert.
@@ -342,4 +349,22 @@ pub trait Backend: Send + Sync + Sized + 'static {
         let ids: Vec<u32> = stats.iter().map(|s| s.id).collect();
         (self.ids(&ids), Self::Stats::from(stats))
     }
+}
+
+/// [`Backend::route`] made of the small operations.
+pub(super) fn route_in_parts<B: Backend>(
+    b: &B,
+    x: &B::Tensor,
+    previous: Option<&B::Tensor>,
+    w: &RouterWeights<B>,
+) -> (B::Routes, B::Tensor) {
+    let mut state = b.linear(&w.down, x, Some(&w.down_bias));
+    if let (Some(scale), Some(previous)) = (&w.state_scale, previous) {
+        state = b.add_scaled(&state, previous, scale);
+    }
+    let z = b.rms_norm(&state, &w.norm, w.norm_eps);
+    let z = b.gelu(&b.linear(&w.fc1, &z, Some(&w.fc1_bias)));
+    let z = b.gelu(&b.linear(&w.fc2, &z, Some(&w.fc2_bias)));
+    let logits = b.linear(&w.out, &z, None);
+    (b.choose(&logits, &w.balancing_biases), state)
 }

@@ -1,6 +1,8 @@
 //! The CPU backend's kernels one by one, for `benches/`. Not an interface: what
 //! is in here follows the kernels.
 
+mod floats;
+
 use std::sync::Arc;
 
 use super::panels::Activations;
@@ -55,6 +57,9 @@ pub const GROUPS: &[Group] = &[
     group("bf16", |b| products(b, &bf16())),
     group("rotate and quantize", |b| activations(b, &mxtq(2))),
     group("quantize", |b| activations(b, &affine(8))),
+    group("merge and norm", floats::merges),
+    group("cca", floats::convolutions),
+    group("route", floats::routers),
     group("attend", attention),
 ];
 
@@ -241,11 +246,17 @@ mod tests {
             ..CpuOptions::default()
         };
         let backend = CpuBackend::new(&options).expect("threads");
-        for name in ["quantize", "rotate and quantize"] {
+        let first = |name: &str| {
             let group = GROUPS.iter().find(|g| g.name == name).expect("group");
             let cases = group.cases(&backend);
             cases[0].run(&backend);
-            assert_eq!(cases[0].bytes, 8192);
+            cases[0].bytes
+        };
+        for name in ["quantize", "rotate and quantize"] {
+            assert_eq!(first(name), 8192);
+        }
+        for name in ["merge and norm", "cca", "route"] {
+            assert!(first(name) > 8192);
         }
         for matrix in [mxtq(2), mxtq(3), affine(4), affine(8), bf16()] {
             matrix.validate().expect("a matrix");

@@ -26,7 +26,7 @@ pub(super) fn rms_norm(cx: &Context, x: &Tensor, gain: &[f32], eps: f32) -> Tens
 }
 
 per_level! {
-    fn norm_row = norm_row_body(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32])
+    pub(super) fn norm_row = norm_row_body(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32])
 }
 
 #[inline(always)]
@@ -41,7 +41,15 @@ fn norm_row_body(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
 #[inline(always)]
 fn mean_square(row: &[f32]) -> f32 {
     let mut lanes = [0.0f64; 16];
-    let (chunks, rest) = row.as_chunks::<16>();
+    add_squares(&mut lanes, row);
+    mean_of(&lanes, row.len())
+}
+
+/// Column `i` counts in lane `i % 16`: but for the last one a part of a row has a
+/// multiple of 16 columns.
+#[inline(always)]
+fn add_squares(lanes: &mut [f64; 16], part: &[f32]) {
+    let (chunks, rest) = part.as_chunks::<16>();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
             *lane += f64::from(x) * f64::from(x);
@@ -50,8 +58,12 @@ fn mean_square(row: &[f32]) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane += f64::from(x) * f64::from(x);
     }
+}
+
+#[inline(always)]
+fn mean_of(lanes: &[f64; 16], count: usize) -> f32 {
     let sum: f64 = lanes.iter().sum();
-    (sum / row.len() as f64) as f32
+    (sum / count as f64) as f32
 }
 
 /// Rows of so many columns that a thread takes at once.
@@ -59,23 +71,24 @@ fn grain(cols: usize) -> usize {
     PARALLEL_FROM.div_ceil(cols.max(1))
 }
 
-pub(super) fn concat(a: &Tensor, b: &Tensor) -> Tensor {
-    let mut data = Vec::with_capacity(a.data().len() + b.data().len());
-    for (a, b) in a.iter_rows().zip(b.iter_rows()) {
-        data.extend_from_slice(a);
-        data.extend_from_slice(b);
-    }
-    Tensor::new(a.rows(), a.cols() + b.cols(), data)
-}
-
-pub(super) fn add_scaled(x: &Tensor, y: &Tensor, scale: &[f32]) -> Tensor {
+pub(super) fn add_scaled(cx: &Context, x: &Tensor, y: &Tensor, scale: &[f32]) -> Tensor {
     let mut data = x.data().to_vec();
     for (x, y) in data.chunks_exact_mut(x.cols()).zip(y.iter_rows()) {
-        for ((x, y), s) in x.iter_mut().zip(y).zip(scale) {
-            *x += y * s;
-        }
+        add_row(cx.level, x, y, scale);
     }
     Tensor::new(x.rows(), x.cols(), data)
+}
+
+per_level! {
+    /// `x += y * scale`
+    pub(super) fn add_row = add_row_body(x: &mut [f32], y: &[f32], scale: &[f32])
+}
+
+#[inline(always)]
+fn add_row_body(x: &mut [f32], y: &[f32], scale: &[f32]) {
+    for ((x, y), s) in x.iter_mut().zip(y).zip(scale) {
+        *x += y * s;
+    }
 }
 
 /// `x * (1 + erf(x / sqrt 2)) / 2`
@@ -92,7 +105,7 @@ pub(super) fn gelu(cx: &Context, x: &Tensor) -> Tensor {
 }
 
 per_level! {
-    fn gelu_row = gelu_row_body(row: &mut [f32])
+    pub(super) fn gelu_row = gelu_row_body(row: &mut [f32])
 }
 
 #[inline(always)]
@@ -220,11 +233,110 @@ fn merge_row_body(
     }
 }
 
+/// [`merge`] and the norm of its result, in the memory of what is merged: a prompt's
+/// rows are far too many for the caches, so what counts is how many are touched.
+pub(super) fn merge_norm(
+    cx: &Context,
+    residual: Option<Tensor>,
+    block: Tensor,
+    weights: &MergeWeights<CpuBackend>,
+    gain: &[f32],
+    eps: f32,
+) -> (Tensor, Tensor) {
+    let (rows, cols) = (block.rows(), block.cols());
+    let merging = Merging {
+        hidden: slices(&weights.hidden),
+        residual: weights.residual.as_ref().map(slices),
+        gain,
+        eps,
+    };
+    let mut block = block.into_data();
+    let (mut stream, merging) = match residual {
+        Some(residual) => (residual.into_data(), merging),
+        None => (Buffer::of(block.len()), merging.without_residual()),
+    };
+    let (normed, merged) = (
+        Output::new(&mut block, cols),
+        Output::new(&mut stream, cols),
+    );
+    cx.pool.run(rows, grain(cols), |rows| {
+        for row in rows {
+            // SAFETY: each row is one thread's.
+            let (block, stream) = unsafe { (normed.row(row), merged.row(row)) };
+            merge_norm_row(cx.level, block, stream, &merging);
+        }
+    });
+    (
+        Tensor::new(rows, cols, stream),
+        Tensor::new(rows, cols, block),
+    )
+}
+
+fn slices((scale, bias): &(Vec<f32>, Vec<f32>)) -> (&[f32], &[f32]) {
+    (scale, bias)
+}
+
+/// Parameters of [`merge_norm`]; scales, then biases.
+struct Merging<'a> {
+    hidden: (&'a [f32], &'a [f32]),
+    residual: Option<(&'a [f32], &'a [f32])>,
+    gain: &'a [f32],
+    eps: f32,
+}
+
+impl Merging<'_> {
+    fn without_residual(self) -> Self {
+        Self {
+            residual: None,
+            ..self
+        }
+    }
+}
+
+/// Columns that are merged, and then squared while they are near.
+const PART: usize = 256;
+
+per_level! {
+    fn merge_norm_row = merge_norm_row_body(block: &mut [f32], stream: &mut [f32], w: &Merging<'_>)
+}
+
+/// `stream` is the residual, and becomes what is merged; `block` becomes its norm.
+#[inline(always)]
+fn merge_norm_row_body(block: &mut [f32], stream: &mut [f32], w: &Merging<'_>) {
+    let mut lanes = [0.0f64; 16];
+    let width = stream.len();
+    for start in (0..width).step_by(PART) {
+        let part = start..width.min(start + PART);
+        let (scale, bias) = (&w.hidden.0[part.clone()], &w.hidden.1[part.clone()]);
+        let (stream, block) = (&mut stream[part.clone()], &block[part.clone()]);
+        let added = block
+            .iter()
+            .zip(scale)
+            .zip(bias)
+            .map(|((x, s), b)| (x + b) * s);
+        match w.residual {
+            Some((scale, bias)) => {
+                let (scale, bias) = (&scale[part.clone()], &bias[part]);
+                for (((r, s), b), x) in stream.iter_mut().zip(scale).zip(bias).zip(added) {
+                    *r = x + (*r + b) * s;
+                }
+            }
+            None => stream.iter_mut().zip(added).for_each(|(r, x)| *r = x),
+        }
+        add_squares(&mut lanes, stream);
+    }
+    let scale = (mean_of(&lanes, width) + w.eps).sqrt().recip();
+    for ((out, x), g) in block.iter_mut().zip(stream).zip(w.gain) {
+        *out = *x * scale * g;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::cpu::level::Level;
-    use crate::backend::cpu::options::Instructions;
+    use crate::backend::cpu::options::{CpuOptions, Instructions};
+    use crate::backend::uniform;
 
     #[test]
     fn gelu_is_exact_to_seven_digits() {
@@ -251,6 +363,44 @@ mod tests {
             silu_times(Level::detect(Instructions::Amx), &gate, &mut up);
             for (got, want) in up.iter().zip(&want) {
                 assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()));
+            }
+        }
+    }
+
+    #[test]
+    fn fused_merges_have_the_bits_of_the_small_ones() {
+        let numbers = |count: usize, seed: u64| -> Vec<f32> {
+            (0..count as u64)
+                .map(|i| uniform(seed, i) as f32 - 0.5)
+                .collect()
+        };
+        for instructions in [
+            Instructions::Portable,
+            Instructions::Avx2,
+            Instructions::Amx,
+        ] {
+            let cx = Context::new(&CpuOptions {
+                instructions: Some(instructions),
+                ..CpuOptions::default()
+            })
+            .expect("threads");
+            for (rows, cols) in [(1, 2048), (3, 300), (40, 512), (2, 7)] {
+                let weights = MergeWeights::<CpuBackend> {
+                    residual: Some((numbers(cols, 1), numbers(cols, 2))),
+                    hidden: (numbers(cols, 3), numbers(cols, 4)),
+                };
+                let gain = numbers(cols, 5);
+                let tensor = |seed| Tensor::new(rows, cols, numbers(rows * cols, seed));
+                let block = tensor(6);
+                for residual in [None, Some(tensor(7))] {
+                    let merged = merge(&cx, residual.as_ref(), &block, &weights);
+                    let normed = rms_norm(&cx, &merged, &gain, 1e-6);
+                    // What others hold stays as it is.
+                    let (again, twice) =
+                        merge_norm(&cx, residual.clone(), block.clone(), &weights, &gain, 1e-6);
+                    assert_eq!(block.data(), tensor(6).data());
+                    assert_eq!((again.data(), twice.data()), (merged.data(), normed.data()));
+                }
             }
         }
     }

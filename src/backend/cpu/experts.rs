@@ -19,13 +19,22 @@ use super::weight::Weight;
 use crate::backend::{ExpertWeights, SkipMode};
 
 /// The chosen class of each row and its probability.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Routes {
     pub(super) classes: Arc<Vec<u16>>,
     weights: Arc<Vec<f32>>,
 }
 
 impl Routes {
+    /// Each row's class and its probability.
+    pub(super) fn of(rows: impl Iterator<Item = (u16, f32)>) -> Self {
+        let (classes, weights) = rows.unzip();
+        Self {
+            classes: Arc::new(classes),
+            weights: Arc::new(weights),
+        }
+    }
+
     /// These classes, with certainty.
     pub(super) fn to(classes: Vec<u16>) -> Self {
         Self {
@@ -61,24 +70,24 @@ struct Sorted {
 }
 
 pub(super) fn choose(logits: &Tensor, biases: &[f32]) -> Routes {
-    let (classes, weights) = logits
-        .iter_rows()
-        .map(|row| {
-            let mut p = row.to_vec();
-            softmax(&mut p);
-            let mut best = 0;
-            for class in 1..p.len() {
-                if p[class] + biases[class] > p[best] + biases[best] {
-                    best = class;
-                }
-            }
-            (best as u16, p[best])
-        })
-        .unzip();
-    Routes {
-        classes: Arc::new(classes),
-        weights: Arc::new(weights),
+    let mut p = Vec::new();
+    Routes::of(logits.iter_rows().map(|row| {
+        p.clear();
+        p.extend_from_slice(row);
+        choose_row(&mut p, biases)
+    }))
+}
+
+/// The class of a row of logits and its probability.
+pub(super) fn choose_row(p: &mut [f32], biases: &[f32]) -> (u16, f32) {
+    softmax(p);
+    let mut best = 0;
+    for class in 1..p.len() {
+        if p[class] + biases[class] > p[best] + biases[best] {
+            best = class;
+        }
     }
+    (best as u16, p[best])
 }
 
 /// Each row times the matrix of its expert; zero for skipped rows.

@@ -22,6 +22,7 @@ mod output;
 mod panels;
 mod pool;
 mod roof;
+mod router;
 mod rows;
 pub(super) mod selftest;
 mod slab;
@@ -31,7 +32,8 @@ mod weight;
 
 use super::{
     AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, HeadReads, KvDtype,
-    MergeWeights, Projected, Qkv, Rows, SampleSpec, SkipMode, TokenStats,
+    MergeWeights, Projected, Qkv, RouterWeights, Rows, SampleSpec, SkipMode, TokenStats,
+    route_in_parts,
 };
 use crate::quant::Matrix;
 
@@ -44,13 +46,18 @@ pub use selftest::CpuRunner;
 pub use tensor::Tensor;
 pub use weight::Weight;
 
+use buffer::Buffer;
 use context::Context;
 use head::Head;
+use output::Output;
 use rows::RowWeight;
 use weight::Packed;
 
 /// Raised when the bits of any result change.
 const NUMERICS: u32 = 1;
+
+/// Rows of an embedding that a thread decodes at once.
+const EMBED_GRAIN: usize = 8;
 
 pub struct CpuBackend {
     cx: Context,
@@ -202,13 +209,19 @@ impl Backend for CpuBackend {
 
     fn embed(&self, weight: &Weight, ids: &Vec<u32>) -> Tensor {
         let cols = weight.matrix().cols;
-        let mut data = vec![0.0; ids.len() * cols];
-        for (&id, row) in ids.iter().zip(data.chunks_exact_mut(cols)) {
-            match &weight.packed {
-                Packed::Head(head) => head.decode(id as usize, row),
-                _ => weight.rows.decode(self.cx.level, id as usize, row),
+        let mut data = Buffer::of(ids.len() * cols);
+        let out = Output::new(&mut data, cols);
+        self.cx.pool.run(ids.len(), EMBED_GRAIN, |rows| {
+            for row in rows {
+                let id = ids[row] as usize;
+                // SAFETY: each row is one thread's.
+                let out = unsafe { out.row(row) };
+                match &weight.packed {
+                    Packed::Head(head) => head.decode(id, out),
+                    _ => weight.rows.decode(self.cx.level, id, out),
+                }
             }
-        }
+        });
         Tensor::new(ids.len(), cols, data)
     }
 
@@ -225,7 +238,7 @@ impl Backend for CpuBackend {
     }
 
     fn add_scaled(&self, x: &Tensor, y: &Tensor, scale: &Vec<f32>) -> Tensor {
-        elementwise::add_scaled(x, y, scale)
+        elementwise::add_scaled(&self.cx, x, y, scale)
     }
 
     fn gelu(&self, x: &Tensor) -> Tensor {
@@ -239,6 +252,17 @@ impl Backend for CpuBackend {
         weights: &MergeWeights<Self>,
     ) -> Tensor {
         elementwise::merge(&self.cx, residual, block, weights)
+    }
+
+    fn merge_norm(
+        &self,
+        residual: Option<Tensor>,
+        block: Tensor,
+        weights: &MergeWeights<Self>,
+        gain: &Vec<f32>,
+        eps: f32,
+    ) -> (Tensor, Tensor) {
+        elementwise::merge_norm(&self.cx, residual, block, weights, gain, eps)
     }
 
     fn cca_mix(
@@ -260,6 +284,16 @@ impl Backend for CpuBackend {
         caches: &mut [&mut Kv],
     ) -> Tensor {
         attention::attend(&self.cx, qkv, shape, rows, caches)
+    }
+
+    fn route(
+        &self,
+        x: &Tensor,
+        previous: Option<&Tensor>,
+        w: &RouterWeights<Self>,
+    ) -> (Routes, Tensor) {
+        router::route(&self.cx, x, previous, w)
+            .unwrap_or_else(|| route_in_parts(self, x, previous, w))
     }
 
     fn choose(&self, logits: &Tensor, biases: &Vec<f32>) -> Routes {

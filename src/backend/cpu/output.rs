@@ -1,6 +1,7 @@
 //! A matrix of results that threads write together.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::panels::PANEL;
 
@@ -48,23 +49,40 @@ impl<'a> Output<'a> {
         let first = panel * PANEL;
         let mut y = *y;
         if let Some(bias) = bias {
-            for (y, b) in y.iter_mut().zip(&bias[first..]) {
-                *y += b;
+            match bias[first..].first_chunk::<PANEL>() {
+                Some(bias) => y.iter_mut().zip(bias).for_each(|(y, b)| *y += b),
+                None => y.iter_mut().zip(&bias[first..]).for_each(|(y, b)| *y += b),
             }
         }
-        if row < self.rows && first + PANEL <= self.cols {
-            // SAFETY: within the matrix, and the caller's alone. Of a known size it
-            // is one store, not a call.
-            unsafe {
-                self.data
-                    .add(row * self.cols + first)
-                    .cast::<[f32; PANEL]>()
-                    .write(y)
-            };
+        if first + PANEL > self.cols {
+            // SAFETY: the caller's.
+            unsafe { self.write(row, first, &y) };
             return;
         }
-        // SAFETY: the caller's.
-        unsafe { self.write(row, first, &y) };
+        assert!(row < self.rows);
+        // SAFETY: within the matrix, and the caller's alone. Of a length that is
+        // known it is one store, where a copy would be a call.
+        unsafe {
+            let place = self.data.add(row * self.cols + first);
+            place.cast::<[f32; PANEL]>().write(y);
+        }
+    }
+
+    /// Some columns of a row.
+    ///
+    /// # Safety
+    /// No other thread touches these columns of this row while the slice lives.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "parts are disjoint, as the contract says"
+    )]
+    pub unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
+        assert!(row < self.rows && columns.start <= columns.end && columns.end <= self.cols);
+        // SAFETY: within the matrix, and the caller's alone.
+        unsafe {
+            let first = self.data.add(row * self.cols + columns.start);
+            std::slice::from_raw_parts_mut(first, columns.len())
+        }
     }
 
     /// The whole row.

@@ -37,6 +37,15 @@ impl Tensor {
         &self.data
     }
 
+    /// The data, to be overwritten: a copy if others hold it.
+    pub(super) fn into_data(self) -> Buffer {
+        Arc::try_unwrap(self.data).unwrap_or_else(|shared| {
+            let mut copy = Buffer::of(shared.len());
+            copy.copy_from_slice(&shared);
+            copy
+        })
+    }
+
     pub(super) fn row(&self, row: usize) -> &[f32] {
         &self.data[row * self.cols..(row + 1) * self.cols]
     }

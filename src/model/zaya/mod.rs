@@ -104,28 +104,30 @@ impl<B: Backend> Zaya<B> {
     ) -> ControlFlow<Stop, Output<B>> {
         self.clock.mark(Stage::Embed);
         let embedded = backend.embed(&self.weights.embed, ids);
-        self.clock.mark(Stage::Norms);
-        let mut residual = backend.merge(None, &embedded, &self.weights.input);
-        let mut router_state = None;
-        let mut routes = Vec::with_capacity(self.weights.layers.len());
         let eps = self.config.norm_eps;
-        for (index, layer) in self.weights.layers.iter().enumerate() {
-            go_on()?;
-            let x = backend.rms_norm(&residual, &layer.input_norm, eps);
-            let attended = self.attention(backend, layer, &x, rows, states, index);
+        let merge = |residual, block, weights, gain| {
             self.clock.mark(Stage::Norms);
-            residual = backend.merge(Some(&residual), &attended, &layer.after_attention);
-            let x = backend.rms_norm(&residual, &layer.post_norm, eps);
+            backend.merge_norm(residual, block, weights, gain, eps)
+        };
+        let w = &self.weights;
+        let (mut residual, mut x) = merge(None, embedded, &w.input, w.input_norm(0));
+        let mut router_state = None;
+        let mut routes = Vec::with_capacity(w.layers.len());
+        for (index, layer) in w.layers.iter().enumerate() {
+            go_on()?;
+            let attended = self.attention(backend, layer, &x, rows, states, index);
+            let weights = &layer.after_attention;
+            (residual, x) = merge(Some(residual), attended, weights, &layer.post_norm);
             self.clock.mark(Stage::Router);
             let (chosen, state) = backend.route(&x, router_state.as_ref(), &layer.router);
             self.clock.mark(Stage::Experts);
             let y = backend.experts(&x, &chosen, &layer.experts, self.skip);
-            self.clock.mark(Stage::Norms);
-            residual = backend.merge(Some(&residual), &y, &layer.after_experts);
+            let next = w.input_norm(index + 1);
+            (residual, x) = merge(Some(residual), y, &layer.after_experts, next);
             router_state = Some(state);
             routes.push(chosen);
         }
-        let hidden = backend.rms_norm(&residual, &self.weights.final_norm, eps);
+        let hidden = x;
         ControlFlow::Continue(Output { hidden, routes })
     }
 

@@ -31,6 +31,12 @@ pub(super) struct Attention<B: Backend> {
 }
 
 impl<B: Backend> Weights<B> {
+    /// Gain of the norm before a layer; after the last one, of the final norm.
+    pub fn input_norm(&self, layer: usize) -> &B::Vector {
+        let layer = self.layers.get(layer);
+        layer.map_or(&self.final_norm, |layer| &layer.input_norm)
+    }
+
     pub fn upload(b: &B, tensors: &Tensors) -> Self {
         Self {
             embed: b.head(&tensors.embed),

@@ -4,16 +4,12 @@
 
 use std::ops::Deref;
 
+use super::quantize::{Token, Wanted, quantize};
 use super::{IntegerPanels, Order};
+use crate::backend::cpu::buffer::Buffer;
 use crate::backend::cpu::context::Context;
-use crate::backend::cpu::level::{Level, per_level};
+use crate::backend::cpu::level::Level;
 use crate::backend::cpu::tensor::Tensor;
-
-/// Magnitude of the largest integer.
-const LARGEST: f32 = 16256.0;
-
-/// Adding this rounds to an integer, which then lies in the low bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 /// Below this much work a second thread costs more than it brings.
 const PARALLEL_FROM: usize = 1 << 15;
@@ -46,20 +42,30 @@ const LINE: usize = 64;
 /// Integers that start at a cache line.
 #[derive(Default)]
 pub struct Plane {
-    lines: Vec<Line>,
+    memory: Buffer,
+    /// Bytes before the first line.
+    skipped: usize,
     len: usize,
 }
 
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([i8; LINE]);
-
 impl Plane {
-    fn zeros(len: usize) -> Self {
+    /// `len` integers of no meaning: every one that is read is to be written before.
+    fn of(len: usize) -> Self {
+        let lines = if len == 0 { 0 } else { len.div_ceil(LINE) + 1 };
+        let memory = Buffer::of(lines * LINE / size_of::<f32>());
         Self {
-            lines: vec![Line([0; LINE]); len.div_ceil(LINE)],
+            skipped: memory.as_ptr().addr().wrapping_neg() % LINE,
+            memory,
             len,
         }
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut i8 {
+        // The line that is left over holds what is skipped.
+        self.memory
+            .as_mut_ptr()
+            .cast::<i8>()
+            .wrapping_add(self.skipped)
     }
 }
 
@@ -67,18 +73,16 @@ impl Deref for Plane {
     type Target = [i8];
 
     fn deref(&self) -> &[i8] {
-        // SAFETY: the lines are so many bytes, one after the other.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: fewer than a line are skipped, and the memory has a line more
+        // than the integers take. Floats are bytes, any of which are integers.
+        unsafe {
+            let first = self.memory.as_ptr().cast::<i8>().add(self.skipped);
+            std::slice::from_raw_parts(first, self.len)
+        }
     }
-}
-
-/// A token's part of [`Activations`].
-struct Token<'a> {
-    high: &'a mut [i8],
-    low: &'a mut [i8],
-    whole: &'a mut [i16],
-    sums: &'a mut [i32],
-    scale: &'a mut f32,
 }
 
 impl Activations {
@@ -107,27 +111,26 @@ impl Activations {
             order: weight.order(),
             group,
             stride,
-            high: Plane::zeros(plane),
-            low: Plane::zeros(plane),
+            high: Plane::of(plane),
+            low: Plane::of(plane),
             whole: vec![0; if planes { 0 } else { size }],
             sums: vec![0; tokens * (width / group)],
             scales: vec![0.0; tokens],
         };
-        let signs = weight.tables.as_ref().map(|t| t.signs.as_slice());
+        let wanted = Wanted {
+            signs: weight.tables.as_ref().map(|t| t.signs.as_slice()),
+            order: weight.order(),
+            group,
+        };
         let shared = all.shared();
         let grain = PARALLEL_FROM.div_ceil(width.max(1));
         cx.pool.run(tokens, grain, |tokens| {
-            let mut row = vec![0.0f32; width];
+            let mut scratch = Buffer::of(width);
             for token in tokens {
                 let x = x.row(rows[token] as usize);
-                row[..x.len()].copy_from_slice(x);
-                row[x.len()..].fill(0.0);
-                if let Some(signs) = signs {
-                    rotate(cx.level, &mut row[..x.len()], signs);
-                }
                 // SAFETY: each token is visited once.
                 let mut out = unsafe { shared.token(token) };
-                quantize(cx.level, &mut row, weight.order(), group, &mut out);
+                quantize(cx.level, x, wanted, &mut scratch, &mut out);
             }
         });
         all
@@ -150,8 +153,8 @@ impl Activations {
             stride: self.stride,
             planes: !self.high.is_empty(),
             groups: self.width / self.group,
-            high: self.high.lines.as_mut_ptr().cast(),
-            low: self.low.lines.as_mut_ptr().cast(),
+            high: self.high.as_mut_ptr(),
+            low: self.low.as_mut_ptr(),
             whole: self.whole.as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
@@ -216,85 +219,6 @@ impl Shared {
                 whole: part(self.whole.add(token * whole), whole),
                 sums: part(self.sums.add(token * self.groups), self.groups),
                 scale: &mut *self.scales.add(token),
-            }
-        }
-    }
-}
-
-per_level! {
-    fn rotate = rotate_body(row: &mut [f32], signs: &[f32])
-}
-
-#[inline(always)]
-fn rotate_body(row: &mut [f32], signs: &[f32]) {
-    crate::quant::rotate(row, signs);
-}
-
-per_level! {
-    fn quantize = quantize_body(row: &mut [f32], order: Order, group: usize, out: &mut Token<'_>)
-}
-
-/// `row` is left in the kernel's order.
-#[inline(always)]
-fn quantize_body(row: &mut [f32], order: Order, group: usize, out: &mut Token<'_>) {
-    let mut lanes = [0.0f32; 16];
-    let (chunks, rest) = row.as_chunks::<16>();
-    let mut finite = true;
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = if x.abs() > *lane { x.abs() } else { *lane };
-            finite &= x.is_finite();
-        }
-    }
-    for x in rest {
-        lanes[0] = lanes[0].max(x.abs());
-        finite &= x.is_finite();
-    }
-    let largest = lanes.iter().fold(0.0f32, |m, x| m.max(*x));
-    if !finite {
-        *out.scale = f32::NAN;
-        return;
-    }
-    *out.scale = largest / LARGEST;
-    // So small a row that its scale can't be inverted is a row of zeros.
-    let inverse = match LARGEST / largest {
-        inverse if inverse.is_finite() => inverse,
-        _ => 0.0,
-    };
-    reorder(row, order);
-    for x in row.iter_mut() {
-        *x = *x * inverse + ROUNDER;
-    }
-    let integer = |x: f32| x.to_bits() as i32 - ROUNDER.to_bits() as i32;
-    if out.whole.is_empty() {
-        for ((x, high), low) in row.iter().zip(&mut *out.high).zip(&mut *out.low) {
-            let x = integer(*x);
-            let upper = (x + 64) >> 7;
-            *high = upper as i8;
-            *low = (x - (upper << 7)) as i8;
-        }
-    } else {
-        for (x, whole) in row.iter().zip(&mut *out.whole) {
-            *whole = integer(*x) as i16;
-        }
-    }
-    for (sum, xs) in out.sums.iter_mut().zip(row.chunks_exact(group)) {
-        *sum = xs.iter().map(|x| integer(*x)).sum();
-    }
-}
-
-#[inline(always)]
-fn reorder(row: &mut [f32], order: Order) {
-    match order {
-        Order::Natural => {}
-        Order::Nibbles => {
-            for v in row.as_chunks_mut::<8>().0 {
-                *v = [v[0], v[2], v[4], v[6], v[1], v[3], v[5], v[7]];
-            }
-        }
-        Order::Crumbs => {
-            for v in row.as_chunks_mut::<16>().0 {
-                *v = std::array::from_fn(|i| v[i % 4 * 4 + i / 4]);
             }
         }
     }

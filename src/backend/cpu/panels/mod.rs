@@ -20,6 +20,7 @@ mod lazy;
 mod lut;
 mod pack;
 mod product;
+mod quantize;
 mod simd;
 
 #[cfg(test)]
