@@ -67,12 +67,12 @@ impl Ahead {
 }
 
 /// Scores of `Q` queries against `W` vectors of positions:
-/// `scores[i][w] = sum over d of q[d][i] * keys[d][w]`.
+/// `scores[i][w] = sum over d of q[i][d] * keys[d][w]`.
 ///
 /// # Safety
-/// `q` is `[dim, Q]`, `keys` `[dim, BLOCK]` from the first position wanted,
-/// `scores` `[Q, BLOCK]` likewise. The processor has the
-/// instructions of `L`.
+/// `q` is `[dim / LANES, Q, LANES]`, `keys` `[dim, BLOCK]` from the first position
+/// wanted, `scores` `[Q, BLOCK]` likewise. The processor has the instructions
+/// of `L`.
 #[inline(always)]
 pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>(
     q: *const f32,
@@ -85,6 +85,7 @@ pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>
     unsafe {
         let mut sums = [[L::splat(0.0); W]; Q];
         for d in 0..dim {
+            let q = q.add(d / LANES * Q * LANES + d % LANES);
             if let Some(ahead) = ahead {
                 ahead.ask::<E>(d);
             }
@@ -93,7 +94,7 @@ pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>
                 key[w] = E::lanes(keys.add(d * BLOCK + w * LANES));
             }
             for i in 0..Q {
-                let x = L::splat(*q.add(d * Q + i));
+                let x = L::splat(*q.add(i * LANES));
                 for w in 0..W {
                     sums[i][w] = key[w].mul_add(x, sums[i][w]);
                 }
@@ -171,7 +172,7 @@ pub(super) struct Table<P> {
 
 /// Adds the weighted values of the first `count` positions, `W` vectors of
 /// dimensions: `out[i][w] = out[i][w] * factors[i] + sum over j of
-/// weights[i][j] * values[j][w]`.
+/// weights[i][j] * values[j][w]`; without factors there is nothing in `out` yet.
 ///
 /// # Safety
 /// `weights` is `[Q, BLOCK]`, `values` has `BLOCK` rows, `out` has `Q`, with
@@ -181,17 +182,19 @@ pub(super) unsafe fn weigh<L: Lanes, E: Element, const Q: usize, const W: usize>
     weights: *const f32,
     values: Table<*const E>,
     count: usize,
-    factors: &[f32; LANES],
+    factors: Option<&[f32; LANES]>,
     out: Table<*mut f32>,
     ahead: Option<Ahead>,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::splat(0.0); W]; Q];
-        for i in 0..Q {
-            let factor = L::splat(factors[i]);
-            for w in 0..W {
-                sums[i][w] = L::load(out.at.add(i * out.stride + w * LANES)).mul(factor);
+        if let Some(factors) = factors {
+            for i in 0..Q {
+                let factor = L::splat(factors[i]);
+                for w in 0..W {
+                    sums[i][w] = L::load(out.at.add(i * out.stride + w * LANES)).mul(factor);
+                }
             }
         }
         for j in 0..count {
