@@ -18,49 +18,37 @@ const VECTORS: usize = BLOCK / LANES;
 /// The maximum of no score. Finite, so that its difference to itself is 0.
 pub(super) const NONE: f32 = f32::MIN;
 
-/// Bytes between what is read and what is asked for: from memory, and from the
-/// second-level cache.
-const FAR: usize = 8192;
+/// Bytes between what is read and what is asked for from the second-level cache.
 const NEAR: usize = 768;
+
+/// Places of the next block that are read from memory at a time. The processor
+/// recognises a stream by its page and runs some way ahead of each: of one alone
+/// not far enough for what memory could give.
+pub(super) const STREAMS: usize = 8;
 
 /// Memory that will be read soon.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    at: *const u8,
-    /// Bytes from one step of a kernel to the next.
-    step: usize,
-    /// Step from which it is what is at `then`.
-    turn: usize,
-    then: *const u8,
+    /// What this kernel reads, and bytes from one step of it to the next.
+    pub now: *const u8,
+    pub step: usize,
+    /// The block after this one, and bytes of each stream in it.
+    pub next: *const u8,
+    pub stream: usize,
+    /// Steps of other kernels on this block before.
+    pub before: usize,
 }
 
 impl Ahead {
-    /// For a kernel that reads `step` bytes a step from `from` on, `left` bytes
-    /// before memory goes on at `then`.
-    #[inline(always)]
-    pub fn new(from: *const u8, step: usize, left: usize, then: *const u8) -> Self {
-        let turn = left.saturating_sub(FAR) / step;
-        Self {
-            at: from.wrapping_add(FAR),
-            step,
-            turn,
-            then: then
-                .wrapping_add(FAR.saturating_sub(left))
-                .wrapping_sub(turn * step),
-        }
-    }
-
     /// Asks for as much as a step reads of a block of `E`.
     #[inline(always)]
     fn ask<E>(self, step: usize) {
-        let offset = step * self.step;
-        let near = self.at.wrapping_sub(FAR - NEAR).wrapping_add(offset);
-        let far = match step < self.turn {
-            true => self.at,
-            false => self.then,
-        };
-        for line in 0..BLOCK * size_of::<E>() / 64 {
-            prefetch_far(far.wrapping_add(offset + line * 64));
+        let lines = BLOCK * size_of::<E>() / 64;
+        let near = self.now.wrapping_add(NEAR + step * self.step);
+        let all = self.before + step;
+        let far = all % STREAMS * self.stream + all / STREAMS * lines * 64;
+        for line in 0..lines {
+            prefetch_far(self.next.wrapping_add(far + line * 64));
             prefetch(near.wrapping_add(line * 64));
         }
     }

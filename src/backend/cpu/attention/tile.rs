@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::kernel::{Ahead, NONE, Table, score, soften, weigh};
+use super::kernel::{Ahead, NONE, STREAMS, Table, score, soften, weigh};
 use crate::backend::cpu::kv::{BLOCK, Fresh, Kv, STRIP, Stored, padded, parts, strip};
 use crate::backend::cpu::lanes::{LANES, Lanes, prefetch_far};
 use crate::backend::cpu::math::exp2_to_one_scalar;
@@ -175,6 +175,7 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     part: &mut [f32],
 ) {
     let (dim, width, room) = (tile.dim, padded(tile.dim), tile.room());
+    let end = tile.end().div_ceil(BLOCK);
     let widened = if WIDEN { BLOCK } else { 0 };
     let lens = [
         room * width,
@@ -188,7 +189,6 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     let mut lines = SCRATCH.take();
     let [q, next, sums, scores, keys, values] = divide(&mut lines, lens);
     scale_queries::<Q>(tile, q);
-    let end = tile.end().div_ceil(BLOCK);
     let mut total = Part::new(tile, part);
     let mut next = Part::new(tile, next);
     let first = spans.start;
@@ -299,6 +299,7 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
     let (start, queries) = (block * BLOCK, tile.queries());
     let groups = queries.div_ceil(Q);
     let size = size_of::<E>();
+    let stream = BLOCK * (dim + width) * size / STREAMS;
     for group in 0..groups {
         let mut visible = [BLOCK; Q];
         let mut count = BLOCK;
@@ -335,13 +336,13 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
             for w in (0..count.div_ceil(LANES)).step_by(W) {
                 spread();
                 let ahead = match soon {
-                    // Values lie where the keys end.
-                    Soon::InStep(_) if group == 0 && w == 0 => Some(Ahead::new(
-                        keys.cast(),
-                        BLOCK * size,
-                        usize::MAX,
-                        values.cast(),
-                    )),
+                    Soon::InStep(next) if group == 0 && w == 0 => Some(Ahead {
+                        now: keys.cast(),
+                        step: BLOCK * size,
+                        next,
+                        stream,
+                        before: 0,
+                    }),
                     _ => None,
                 };
                 let (keys, scores) = (keys.add(w * LANES), state.scores.add(w * LANES));
@@ -361,10 +362,13 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
                 let (start, strip) = (d / STRIP * STRIP, strip(dim, d / STRIP * STRIP));
                 let rows = values.add(start * BLOCK);
                 let ahead = match soon {
-                    Soon::InStep(next) if group == 0 && d == start => {
-                        let left = (width - d) * BLOCK * size;
-                        Some(Ahead::new(rows.cast(), strip * size, left, next))
-                    }
+                    Soon::InStep(next) if group == 0 && d == start => Some(Ahead {
+                        now: rows.cast(),
+                        step: strip * size,
+                        next,
+                        stream,
+                        before: dim + start / STRIP * BLOCK,
+                    }),
                     _ => None,
                 };
                 let from = Table {
