@@ -184,8 +184,8 @@ fn activations(backend: &CpuBackend, matrix: &Matrix) -> Vec<Case> {
     vec![case(1), case(512)]
 }
 
-/// A decode step's attention in ZAYA1-8B's shape, all layers' worth of one
-/// cache after the other.
+/// Attention in ZAYA1-8B's shape, all layers' worth of one cache after the other:
+/// decode steps, and prompts of 512 tokens after others.
 fn attention(backend: &CpuBackend) -> Vec<Case> {
     let shape = AttentionShape {
         query_heads: 8,
@@ -196,7 +196,7 @@ fn attention(backend: &CpuBackend) -> Vec<Case> {
         rope_theta: 5e6,
     };
     let width = shape.kv_heads * shape.head_dim;
-    let case = |context: usize, layers: usize| {
+    let case = |name: String, context: usize, layers: usize, tokens: usize| {
         let caches: Vec<_> = (0..layers)
             .map(|_| {
                 let mut kv = backend.kv(&shape, KvDtype::F16);
@@ -205,33 +205,45 @@ fn attention(backend: &CpuBackend) -> Vec<Case> {
             })
             .collect();
         let qkv = Qkv {
-            q: tensor(1, shape.query_heads * shape.head_dim),
-            k: tensor(1, width),
-            v: tensor(1, width),
+            q: tensor(tokens, shape.query_heads * shape.head_dim),
+            k: tensor(tokens, width),
+            v: tensor(tokens, width),
         };
+        let position = context - tokens;
         let rows = Rows {
             segments: vec![Segment {
-                len: 1,
-                position: context - 1,
+                len: tokens,
+                position,
             }],
-            // Nothing is appended, so that each run is the same.
-            kv: KvMode::Stored,
+            kv: KvMode::Append,
         };
         let caches = std::sync::Mutex::new(caches);
         let shape = shape.clone();
         Case {
-            name: format!("context {context}"),
+            name,
             bytes: layers * context * width * 2 * 2,
             products: 0,
             work: Box::new(move |backend| {
                 let mut caches = caches.lock().unwrap_or_else(|e| e.into_inner());
                 for cache in caches.iter_mut() {
+                    // Each run appends the same.
+                    cache.truncate(position);
                     std::hint::black_box(backend.attend(&qkv, &shape, &rows, &mut [cache]));
                 }
             }),
         }
     };
-    vec![case(512, 40), case(4096, 40), case(32768, 8)]
+    let decode =
+        |context: usize, layers: usize| case(format!("context {context}"), context, layers, 1);
+    let prompt = |before: usize| case(format!("512 after {before}"), before + 512, 40, 512);
+    vec![
+        decode(512, 40),
+        decode(4096, 40),
+        // More than any cache has.
+        decode(32768, 40),
+        prompt(0),
+        prompt(7680),
+    ]
 }
 
 #[cfg(test)]

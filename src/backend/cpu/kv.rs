@@ -4,13 +4,12 @@
 //! strips of as many dimensions as a kernel sums up at once. Attention so reads
 //! a head of a block from end to end.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-
-use super::lanes::{Element, LANES};
+use super::lanes::{Element, LANES, Lanes, Portable};
 use super::slab::{Piece, Slabs};
+use super::tensor::Tensor;
 use crate::backend::{KvDtype, KvStore, uniform};
 
 /// Positions per block.
@@ -29,42 +28,58 @@ pub struct Kv {
     blocks: Vec<Arc<Piece>>,
 }
 
-/// Part of a block to be written: rows from `first` on of those that are
-/// appended, from slot `slot` on.
-pub(super) struct Append<'a> {
-    block: &'a mut Piece,
-    dtype: KvDtype,
-    dim: usize,
-    slot: usize,
-    pub first: usize,
+/// Rows of keys and values, all heads each.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh<'a> {
+    pub k: &'a Tensor,
+    pub v: &'a Tensor,
+}
+
+/// Part of a block: `len` slots from the one of `position` on.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub position: usize,
     pub len: usize,
+}
+
+/// The parts of blocks that some positions are in.
+pub(super) fn parts(positions: Range<usize>) -> impl Iterator<Item = Part> {
+    let blocks = positions.start / BLOCK..positions.end.div_ceil(BLOCK);
+    blocks.map(move |block| {
+        let position = positions.start.max(block * BLOCK);
+        let len = positions.end.min((block + 1) * BLOCK) - position;
+        Part { position, len }
+    })
 }
 
 /// What a block is made of.
 pub(super) trait Stored: Element + Default + 'static {
     /// Numbers as they are stored.
-    fn narrow(from: &[f32], to: &mut [Self]);
+    ///
+    /// # Safety
+    /// [`LANES`] of them can be written at `to`, and the processor has the
+    /// instructions of `L`.
+    unsafe fn narrow<L: Lanes>(from: L, to: *mut Self);
 }
 
 impl Stored for f32 {
-    fn narrow(from: &[f32], to: &mut [Self]) {
-        to.copy_from_slice(from);
+    #[inline(always)]
+    unsafe fn narrow<L: Lanes>(from: L, to: *mut Self) {
+        // SAFETY: the caller's.
+        unsafe { from.store(to) };
     }
 }
 
 impl Stored for u16 {
     /// Clamped to the largest finite half: an infinity would turn every later row
     /// of attention into NaN.
-    fn narrow(from: &[f32], to: &mut [Self]) {
-        let (mut clamped, mut halves) = ([0.0; LANES], [f16::ZERO; LANES]);
-        for (from, to) in from.chunks(LANES).zip(to.chunks_mut(LANES)) {
-            for (clamped, x) in clamped.iter_mut().zip(from) {
-                *clamped = x.clamp(-65504.0, 65504.0);
-            }
-            halves.convert_from_f32_slice(&clamped);
-            for (to, half) in to.iter_mut().zip(halves) {
-                *to = half.to_bits();
-            }
+    #[inline(always)]
+    unsafe fn narrow<L: Lanes>(from: L, to: *mut Self) {
+        // SAFETY: the caller's.
+        unsafe {
+            let (most, least) = (L::splat(65504.0), L::splat(-65504.0));
+            let from = from.where_less(least, least, from);
+            most.where_less(from, most, from).store_halves(to);
         }
     }
 }
@@ -103,14 +118,19 @@ impl Kv {
         }
     }
 
+    pub(super) fn heads(&self) -> usize {
+        self.heads
+    }
+
     pub(super) fn dtype(&self) -> KvDtype {
         self.dtype
     }
 
-    /// Makes room for `rows` more positions and says what is to be written where,
-    /// block by block. The positions count as stored at once.
-    pub(super) fn append(&mut self, rows: usize) -> impl Iterator<Item = Append<'_>> {
-        let start = self.len;
+    /// Makes room for `rows` more positions, in blocks that are this sequence's
+    /// alone. They count as stored at once, and are to be written before they are
+    /// read.
+    pub(super) fn grow(&mut self, rows: usize) {
+        let first = self.len / BLOCK;
         self.len += rows;
         let size = match self.dtype {
             KvDtype::F16 => 2,
@@ -118,37 +138,83 @@ impl Kv {
         };
         let bytes = self.heads * head_len(self.dim) * size;
         let slabs = &self.slabs;
+        let blocks = self.len.div_ceil(BLOCK);
         self.blocks
-            .resize_with(self.len.div_ceil(BLOCK), || Arc::new(slabs.zeroed(bytes)));
-        let (dtype, dim, end) = (self.dtype, self.dim, self.len);
-        let first_block = start / BLOCK;
-        let blocks = self.blocks[first_block.min(end.div_ceil(BLOCK))..].iter_mut();
-        blocks.enumerate().map(move |(i, block)| {
-            let block_start = (first_block + i) * BLOCK;
-            let from = start.max(block_start);
-            Append {
-                // A block that a fork reads is left to it.
-                block: Arc::make_mut(block),
-                dtype,
-                dim,
-                slot: from - block_start,
-                first: from - start,
-                len: end.min(block_start + BLOCK) - from,
+            .resize_with(blocks, || Arc::new(slabs.piece(bytes)));
+        for block in &mut self.blocks[first.min(blocks)..] {
+            // A block that a fork reads is left to it.
+            Arc::make_mut(block);
+        }
+    }
+
+    /// Writes a head of the rows from `row` on to a part of a block.
+    ///
+    /// # Safety
+    /// [`Kv::grow`] made room for these positions and the cache has not been cloned
+    /// since; nobody else touches them in this head at the time. The processor has the
+    /// instructions of `L`.
+    #[inline(always)]
+    pub(super) unsafe fn write<L: Lanes>(
+        &self,
+        head: usize,
+        part: Part,
+        from: Fresh<'_>,
+        row: usize,
+    ) {
+        // SAFETY: the caller's; the type is the blocks'.
+        unsafe {
+            match self.dtype {
+                KvDtype::F16 => self.write_as::<L, u16>(head, part, from, row),
+                KvDtype::F32 => self.write_as::<L, f32>(head, part, from, row),
             }
-        })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write_as<L: Lanes, T: Stored>(
+        &self,
+        head: usize,
+        part: Part,
+        Fresh { k, v }: Fresh<'_>,
+        row: usize,
+    ) {
+        let (dim, slot) = (self.dim, part.position % BLOCK);
+        assert!(head < self.heads && slot + part.len <= BLOCK);
+        let (data, _) = self.blocks[part.position / BLOCK].raw();
+        // SAFETY: the caller's; all places are within this head of the block.
+        unsafe {
+            let keys = data.cast::<T>().add(head * head_len(dim));
+            let values = keys.add(BLOCK * dim);
+            let mut columns = [T::default(); BLOCK * LANES];
+            for d in (0..dim).step_by(LANES) {
+                let count = LANES.min(dim - d);
+                let at = head * dim + d;
+                for i in 0..part.len {
+                    let key = lanes::<L>(&k.row(row + i)[at..at + count]);
+                    T::narrow(key, columns.as_mut_ptr().add(i * LANES));
+                    let value = lanes::<L>(&v.row(row + i)[at..at + count]);
+                    // A strip is whole vectors long.
+                    T::narrow(value, values.add(value_at(dim, d, slot + i)));
+                }
+                for j in 0..count {
+                    let keys = keys.add((d + j) * BLOCK + slot);
+                    for i in 0..part.len {
+                        *keys.add(i) = columns[i * LANES + j];
+                    }
+                }
+            }
+        }
     }
 
     /// Keys `[dim, BLOCK]` and strips of values `[BLOCK, strip]` of a head of a block.
-    ///
-    /// # Safety
-    /// `T` is what the blocks are made of.
     #[inline(always)]
-    pub(super) unsafe fn head<T: Stored>(&self, block: usize, head: usize) -> (*const T, *const T) {
+    pub(super) fn head<T: Stored>(&self, block: usize, head: usize) -> (*const T, *const T) {
         let start = head * head_len(self.dim);
-        // SAFETY: the caller's: pieces are aligned for any number.
-        let numbers = unsafe { numbers::<T>(&self.blocks[block]) };
-        let (keys, values) = numbers[start..start + head_len(self.dim)].split_at(BLOCK * self.dim);
-        (keys.as_ptr(), values.as_ptr())
+        // No slice of the block: others may be writing other heads of it.
+        let (data, len) = self.blocks[block].raw();
+        assert!((start + head_len(self.dim)) * size_of::<T>() <= len);
+        let keys = data.cast::<T>().wrapping_add(start);
+        (keys, keys.wrapping_add(BLOCK * self.dim))
     }
 
     /// Keys and values of one position, all heads, as they are stored.
@@ -180,51 +246,26 @@ impl Kv {
 ///
 /// # Safety
 /// `T` has no invalid bits.
+#[cfg(test)]
 unsafe fn numbers<T: Stored>(bytes: &[u8]) -> &[T] {
     // SAFETY: the caller's; pieces start at a multiple of 64.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-impl Append<'_> {
-    /// Writes the rows `k` and `v` yield for an index, all heads each.
-    pub fn write<'a>(&mut self, k: impl Fn(usize) -> &'a [f32], v: impl Fn(usize) -> &'a [f32]) {
-        match self.dtype {
-            KvDtype::F16 => self.write_as::<u16>(k, v),
-            KvDtype::F32 => self.write_as::<f32>(k, v),
+/// Up to [`LANES`] numbers and zeros.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+unsafe fn lanes<L: Lanes>(from: &[f32]) -> L {
+    // SAFETY: the caller's; what is read is there.
+    unsafe {
+        if from.len() == LANES {
+            return L::load(from.as_ptr());
         }
-    }
-
-    fn write_as<'a, T: Stored>(
-        &mut self,
-        k: impl Fn(usize) -> &'a [f32],
-        v: impl Fn(usize) -> &'a [f32],
-    ) {
-        let dim = self.dim;
-        let len = self.block.len() / size_of::<T>();
-        // SAFETY: pieces start at a multiple of 64, any bits are a number, and the
-        // block is borrowed for writing.
-        let block =
-            unsafe { std::slice::from_raw_parts_mut(self.block.as_mut_ptr().cast::<T>(), len) };
-        let mut narrow = vec![T::default(); self.len * dim];
-        for (head, block) in block.chunks_exact_mut(head_len(dim)).enumerate() {
-            let (keys, values) = block.split_at_mut(BLOCK * dim);
-            for (row, narrow) in narrow.chunks_exact_mut(dim).enumerate() {
-                T::narrow(&k(self.first + row)[head * dim..(head + 1) * dim], narrow);
-            }
-            for (d, keys) in keys.chunks_exact_mut(BLOCK).enumerate() {
-                let column = narrow[d..].iter().step_by(dim);
-                for (to, x) in keys[self.slot..].iter_mut().zip(column) {
-                    *to = *x;
-                }
-            }
-            for row in 0..self.len {
-                let value = &v(self.first + row)[head * dim..(head + 1) * dim];
-                for (i, part) in value.chunks(LANES).enumerate() {
-                    let at = value_at(dim, i * LANES, self.slot + row);
-                    T::narrow(part, &mut values[at..at + part.len()]);
-                }
-            }
-        }
+        let mut padded = [0.0; LANES];
+        padded[..from.len()].copy_from_slice(from);
+        L::load(padded.as_ptr())
     }
 }
 
@@ -242,18 +283,18 @@ impl KvStore for Kv {
 
     fn fill(&mut self, positions: usize) -> bool {
         let width = self.heads * self.dim;
-        let numbers = |seed| -> Vec<f32> {
-            (0..width * positions.min(BLOCK))
-                .map(|i| uniform(seed, i as u64) as f32 - 0.5)
-                .collect()
+        let numbers = |seed| {
+            let numbers = (0..width * BLOCK).map(|i| uniform(seed, i as u64) as f32 - 0.5);
+            Tensor::new(BLOCK, width, numbers.collect::<Vec<f32>>())
         };
-        let (k, v) = (numbers(1), numbers(2));
-        for mut part in self.append(positions) {
-            part.first = 0;
-            part.write(
-                |i| &k[i * width..(i + 1) * width],
-                |i| &v[i * width..(i + 1) * width],
-            );
+        let (k, v) = (&numbers(1), &numbers(2));
+        let start = self.len;
+        self.grow(positions);
+        for part in parts(start..self.len) {
+            for head in 0..self.heads {
+                // SAFETY: this thread has the cache alone; arrays need no instructions.
+                unsafe { self.write::<Portable>(head, part, Fresh { k, v }, 0) };
+            }
         }
         true
     }

@@ -32,13 +32,24 @@ impl<'a> Output<'a> {
     /// # Safety
     /// No other thread touches these columns of this row at the time.
     pub unsafe fn write(&self, row: usize, first: usize, values: &[f32]) {
+        // SAFETY: the caller's.
+        let place = unsafe { self.columns(row, first, values.len()) };
+        place.copy_from_slice(&values[..place.len()]);
+    }
+
+    /// Up to `count` columns from `first` on of row `row`.
+    ///
+    /// # Safety
+    /// No other thread touches these columns of this row while the slice lives.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "places are disjoint, as the contract says"
+    )]
+    pub unsafe fn columns(&self, row: usize, first: usize, count: usize) -> &mut [f32] {
         assert!(row < self.rows && first < self.cols);
-        let count = values.len().min(self.cols - first);
+        let count = count.min(self.cols - first);
         // SAFETY: within the matrix, as asserted, and the caller's alone.
-        let place = unsafe {
-            std::slice::from_raw_parts_mut(self.data.add(row * self.cols + first), count)
-        };
-        place.copy_from_slice(&values[..count]);
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.cols + first), count) }
     }
 
     /// Writes what a kernel found for a panel, plus the bias.

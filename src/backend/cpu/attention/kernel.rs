@@ -18,61 +18,49 @@ const VECTORS: usize = BLOCK / LANES;
 /// The maximum of no score. Finite, so that its difference to itself is 0.
 pub(super) const NONE: f32 = f32::MIN;
 
-/// Bytes between what is read and what is asked for: from memory, and from the
-/// second-level cache.
-const FAR: usize = 8192;
+/// Bytes between what is read and what is asked for from the second-level cache.
 const NEAR: usize = 768;
+
+/// Places of the next block that are read from memory at a time. The processor
+/// recognises a stream by its page and runs some way ahead of each: of one alone
+/// not far enough for what memory could give.
+pub(super) const STREAMS: usize = 8;
 
 /// Memory that will be read soon.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    at: *const u8,
-    /// Bytes from one step of a kernel to the next.
-    step: usize,
-    /// Step from which it is what is at `then`.
-    turn: usize,
-    then: *const u8,
+    /// What this kernel reads, and bytes from one step of it to the next.
+    pub now: *const u8,
+    pub step: usize,
+    /// The block after this one, and bytes of each stream in it.
+    pub next: *const u8,
+    pub stream: usize,
+    /// Steps of other kernels on this block before.
+    pub before: usize,
 }
 
 impl Ahead {
-    /// For a kernel that reads `step` bytes a step from `from` on, `left` bytes
-    /// before memory goes on at `then`.
-    #[inline(always)]
-    pub fn new(from: *const u8, step: usize, left: usize, then: *const u8) -> Self {
-        let turn = left.saturating_sub(FAR) / step;
-        Self {
-            at: from.wrapping_add(FAR),
-            step,
-            turn,
-            then: then
-                .wrapping_add(FAR.saturating_sub(left))
-                .wrapping_sub(turn * step),
-        }
-    }
-
     /// Asks for as much as a step reads of a block of `E`.
     #[inline(always)]
     fn ask<E>(self, step: usize) {
-        let offset = step * self.step;
-        let near = self.at.wrapping_sub(FAR - NEAR).wrapping_add(offset);
-        let far = match step < self.turn {
-            true => self.at,
-            false => self.then,
-        };
-        for line in 0..BLOCK * size_of::<E>() / 64 {
-            prefetch_far(far.wrapping_add(offset + line * 64));
+        let lines = BLOCK * size_of::<E>() / 64;
+        let near = self.now.wrapping_add(NEAR + step * self.step);
+        let all = self.before + step;
+        let far = all % STREAMS * self.stream + all / STREAMS * lines * 64;
+        for line in 0..lines {
+            prefetch_far(self.next.wrapping_add(far + line * 64));
             prefetch(near.wrapping_add(line * 64));
         }
     }
 }
 
 /// Scores of `Q` queries against `W` vectors of positions:
-/// `scores[i][w] = sum over d of q[d][i] * keys[d][w]`.
+/// `scores[i][w] = sum over d of q[i][d] * keys[d][w]`.
 ///
 /// # Safety
-/// `q` is `[dim, Q]`, `keys` `[dim, BLOCK]` from the first position wanted,
-/// `scores` `[Q, BLOCK]` likewise. The processor has the
-/// instructions of `L`.
+/// `q` is `[dim / LANES, Q, LANES]`, `keys` `[dim, BLOCK]` from the first position
+/// wanted, `scores` `[Q, BLOCK]` likewise. The processor has the instructions
+/// of `L`.
 #[inline(always)]
 pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>(
     q: *const f32,
@@ -85,6 +73,7 @@ pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>
     unsafe {
         let mut sums = [[L::splat(0.0); W]; Q];
         for d in 0..dim {
+            let q = q.add(d / LANES * Q * LANES + d % LANES);
             if let Some(ahead) = ahead {
                 ahead.ask::<E>(d);
             }
@@ -93,7 +82,7 @@ pub(super) unsafe fn score<L: Lanes, E: Element, const Q: usize, const W: usize>
                 key[w] = E::lanes(keys.add(d * BLOCK + w * LANES));
             }
             for i in 0..Q {
-                let x = L::splat(*q.add(d * Q + i));
+                let x = L::splat(*q.add(i * LANES));
                 for w in 0..W {
                     sums[i][w] = key[w].mul_add(x, sums[i][w]);
                 }
@@ -171,7 +160,7 @@ pub(super) struct Table<P> {
 
 /// Adds the weighted values of the first `count` positions, `W` vectors of
 /// dimensions: `out[i][w] = out[i][w] * factors[i] + sum over j of
-/// weights[i][j] * values[j][w]`.
+/// weights[i][j] * values[j][w]`; without factors there is nothing in `out` yet.
 ///
 /// # Safety
 /// `weights` is `[Q, BLOCK]`, `values` has `BLOCK` rows, `out` has `Q`, with
@@ -181,17 +170,19 @@ pub(super) unsafe fn weigh<L: Lanes, E: Element, const Q: usize, const W: usize>
     weights: *const f32,
     values: Table<*const E>,
     count: usize,
-    factors: &[f32; LANES],
+    factors: Option<&[f32; LANES]>,
     out: Table<*mut f32>,
     ahead: Option<Ahead>,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::splat(0.0); W]; Q];
-        for i in 0..Q {
-            let factor = L::splat(factors[i]);
-            for w in 0..W {
-                sums[i][w] = L::load(out.at.add(i * out.stride + w * LANES)).mul(factor);
+        if let Some(factors) = factors {
+            for i in 0..Q {
+                let factor = L::splat(factors[i]);
+                for w in 0..W {
+                    sums[i][w] = L::load(out.at.add(i * out.stride + w * LANES)).mul(factor);
+                }
             }
         }
         for j in 0..count {

@@ -3,8 +3,36 @@
 use std::ops::Range;
 
 use super::tile::{self, Tile, finish_body, merge_body};
+use crate::backend::cpu::kv::{self, Fresh, Kv};
 use crate::backend::cpu::lanes::Portable;
 use crate::backend::cpu::level::{Level, per_level};
+use crate::backend::cpu::output::Output;
+
+/// Stores a head of the rows from `row` on in a part of a block.
+///
+/// # Safety
+/// As [`Kv::write`], but for the instructions.
+pub(super) unsafe fn store(
+    level: Level,
+    cache: &Kv,
+    head: usize,
+    part: kv::Part,
+    fresh: Fresh<'_>,
+    row: usize,
+) {
+    // SAFETY: the caller's; `Level::detect` saw the features on this processor.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => cache.write::<Portable>(head, part, fresh, row),
+            Level::Baseline => cache.write::<Portable>(head, part, fresh, row),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86_64::store_avx2(cache, head, part, fresh, row),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => x86_64::store_avx512(cache, head, part, fresh, row),
+        }
+    }
+}
 
 /// [`tile::attend`] with this level's instructions and the sizes that its
 /// registers hold.
@@ -26,8 +54,25 @@ pub(super) fn attend(level: Level, tile: &Tile<'_>, spans: Range<usize>, part: &
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
-    use super::{Range, Tile, tile};
+    use super::{Fresh, Kv, Range, Tile, tile};
+    use crate::backend::cpu::kv::Part;
     use crate::backend::cpu::lanes::{Avx2, Avx512};
+
+    /// # Safety
+    /// As [`Kv::write`].
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub unsafe fn store_avx2(cache: &Kv, head: usize, part: Part, fresh: Fresh<'_>, row: usize) {
+        // SAFETY: the caller's; the instructions are this function's.
+        unsafe { cache.write::<Avx2>(head, part, fresh, row) };
+    }
+
+    /// # Safety
+    /// As [`Kv::write`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma,f16c")]
+    pub unsafe fn store_avx512(cache: &Kv, head: usize, part: Part, fresh: Fresh<'_>, row: usize) {
+        // SAFETY: as above.
+        unsafe { cache.write::<Avx512>(head, part, fresh, row) };
+    }
 
     /// Of 16 registers, 8 or 12 hold sums.
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -50,6 +95,6 @@ per_level! {
 }
 
 per_level! {
-    /// The weighted means, `[rows, group, dim]`.
-    pub(super) fn finish = finish_body(tile: &Tile<'_>, part: &mut [f32], out: &mut [f32])
+    /// Writes the weighted means.
+    pub(super) fn finish = finish_body(tile: &Tile<'_>, part: &mut [f32], output: &Output<'_>)
 }

@@ -10,19 +10,17 @@ mod levels;
 mod tests;
 mod tile;
 
-use std::sync::{Mutex, PoisonError};
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::CpuBackend;
 use super::buffer::Buffer;
 use super::context::Context;
-use super::kv::{Append, Kv};
+use super::kv::{Fresh, Kv, parts};
 use super::output::Output;
 use super::tensor::Tensor;
-use crate::backend::{AttentionShape, KvMode, KvStore, Qkv, Rows};
-use tile::{Tile, tile_rows};
-
-/// Numbers below which appending is not worth a second thread.
-const PARALLEL_FROM: usize = 1 << 14;
+use crate::backend::{AttentionShape, KvMode, KvStore, Qkv, Rows, Segment};
+use tile::{Tile, is_narrow, tile_rows};
 
 /// Whole tiles per thread from which their spans need not be divided: enough
 /// for none to wait long for the last.
@@ -38,13 +36,17 @@ pub(super) fn attend(
     rows: &Rows,
     caches: &mut [&mut Kv],
 ) -> Tensor {
-    if rows.kv == KvMode::Append {
-        append(cx, k, v, rows, caches);
+    let fresh = match rows.kv {
+        KvMode::Append => Some(Fresh { k, v }),
+        KvMode::Stored => None,
+    };
+    if let Some(fresh) = fresh {
+        append(cx, fresh, shape, rows, caches);
     }
     let width = shape.query_heads * shape.head_dim;
     let mut data = Buffer::of(q.rows() * width);
     let output = Output::new(&mut data, width);
-    let (narrow, wide): (Vec<_>, Vec<_>) = tiles(q, shape, rows, caches)
+    let (narrow, wide): (Vec<_>, Vec<_>) = tiles(q, fresh, shape, rows, caches)
         .into_iter()
         .partition(Tile::is_narrow);
     for tiles in [narrow, wide] {
@@ -58,29 +60,48 @@ pub(super) fn attend(
     Tensor::new(q.rows(), width, data)
 }
 
-/// Stores the rows' keys and values.
-fn append(cx: &Context, k: &Tensor, v: &Tensor, rows: &Rows, caches: &mut [&mut Kv]) {
-    let mut parts = Vec::new();
+/// Rows of a segment that its only tile of each head stores itself: another region
+/// would take longer than the writing.
+fn stored_by_tiles(segment: &Segment, shape: &AttentionShape) -> bool {
+    is_narrow(segment.len, shape.query_heads / shape.kv_heads)
+}
+
+/// Makes room for the rows' keys and values, and stores those of long segments.
+fn append(
+    cx: &Context,
+    fresh: Fresh<'_>,
+    shape: &AttentionShape,
+    rows: &Rows,
+    caches: &mut [&mut Kv],
+) {
+    let mut items = Vec::new();
     let mut first = 0;
-    for (segment, cache) in rows.segments.iter().zip(caches.iter_mut()) {
-        if segment.len > 0 {
-            let appends = cache.append(segment.len);
-            parts.extend(appends.map(|part| (first, Mutex::new(part))));
+    for (segment, cache) in rows.segments.iter().zip(caches) {
+        let start = cache.len();
+        cache.grow(segment.len);
+        if stored_by_tiles(segment, shape) {
+            // Where the tiles store is this sequence's alone only from here on.
+            assert!(segment.len == 0 || segment.position == start);
+        } else {
+            let cache: &Kv = cache;
+            for part in parts(start..cache.len()) {
+                let row = first + part.position - start;
+                items.extend((0..cache.heads()).map(|head| (cache, head, part, row)));
+            }
         }
         first += segment.len;
     }
-    let write = |(first, part): &(usize, Mutex<Append<'_>>)| {
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        part.write(|row| k.row(first + row), |row| v.row(first + row));
-    };
-    let grain = PARALLEL_FROM.div_ceil(k.cols().max(1) * (k.rows() / parts.len().max(1)).max(1));
-    cx.pool.run(parts.len(), grain, |some| {
-        parts[some].iter().for_each(write);
+    cx.pool.each(items.len(), |i| {
+        let (cache, head, part, row) = items[i];
+        // SAFETY: nobody else has the caches, and each item has a head of a part of
+        // its own.
+        unsafe { levels::store(cx.level, cache, head, part, fresh, row) };
     });
 }
 
 fn tiles<'a>(
     q: &'a Tensor,
+    fresh: Option<Fresh<'a>>,
     shape: &AttentionShape,
     rows: &Rows,
     caches: &'a [&mut Kv],
@@ -89,6 +110,7 @@ fn tiles<'a>(
     let mut first = 0;
     for (segment, cache) in rows.segments.iter().zip(caches) {
         debug_assert!(segment.position + segment.len <= cache.len());
+        let fresh = fresh.filter(|_| stored_by_tiles(segment, shape));
         for start in (0..segment.len).step_by(tile_rows(shape)) {
             for kv_head in 0..shape.kv_heads {
                 tiles.push(Tile {
@@ -100,6 +122,7 @@ fn tiles<'a>(
                     kv_head,
                     group: shape.query_heads / shape.kv_heads,
                     dim: shape.head_dim,
+                    fresh,
                 });
             }
         }
@@ -110,16 +133,22 @@ fn tiles<'a>(
 
 /// Each tile by one thread.
 fn attend_whole(cx: &Context, tiles: &[Tile<'_>], output: &Output<'_>) {
-    cx.pool.each(tiles.len(), |i| {
-        let tile = &tiles[i];
-        let mut part = vec![0.0; tile.part_len()];
-        levels::attend(cx.level, tile, 0..tile.spans(), &mut part);
-        finish(cx, tile, &mut part, output);
+    // From the longest to the shortest, one at a time: no thread then waits
+    // longer than the shortest takes.
+    let mut order: Vec<&Tile<'_>> = tiles.iter().collect();
+    order.sort_by_key(|tile| Reverse(tile.end()));
+    let next = AtomicUsize::new(0);
+    cx.pool.each(cx.pool.threads(), |_| {
+        while let Some(tile) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut part = Buffer::of(tile.part_len());
+            levels::attend(cx.level, tile, 0..tile.spans(), &mut part);
+            levels::finish(cx.level, tile, &mut part, output);
+        }
     });
 }
 
-/// Each span of each tile by one thread, and then the tiles; in rounds of so many
-/// spans that what they leave takes little memory.
+/// Each span of each tile by one thread, the last of which merges them; in rounds of
+/// so many spans that what they leave takes little memory.
 fn attend_spans(cx: &Context, tiles: &[Tile<'_>], output: &Output<'_>) {
     let Some(len) = tiles.iter().map(Tile::part_len).max() else {
         return;
@@ -127,57 +156,41 @@ fn attend_spans(cx: &Context, tiles: &[Tile<'_>], output: &Output<'_>) {
     let spans = tiles.iter().map(Tile::spans).max().unwrap_or(0);
     let per_thread = (WHOLE_FROM * cx.pool.threads()).div_ceil(tiles.len());
     let round = (ROUND / (tiles.len() * len)).max(per_thread).min(spans);
-    let mut totals = vec![0.0; tiles.len() * len];
-    let mut parts = vec![0.0; tiles.len() * round * len];
-    let totals = Output::new(&mut totals, len);
+    // Each tile's total, and then what the spans of a round leave.
+    let places = 1 + round;
+    let mut parts = Buffer::of(tiles.len() * places * len);
     let parts = Output::new(&mut parts, len);
-    let grain = PARALLEL_FROM.div_ceil(round * len);
+    // SAFETY: of each use, the place is one item's or the last's of its tile.
+    let part = |t: usize, place: usize| unsafe {
+        parts.columns(t * places + place, 0, tiles[t].part_len())
+    };
     for first in (0..spans).step_by(round) {
         let in_round = |tile: &Tile<'_>| first..tile.spans().min(first + round).max(first);
-        let items: Vec<(usize, usize)> = tiles
-            .iter()
-            .enumerate()
+        // The first span of all is where the total begins.
+        let place = |span: usize| if span == 0 { 0 } else { 1 + span - first };
+        let numbered = || tiles.iter().enumerate();
+        let items: Vec<(usize, usize)> = numbered()
             .flat_map(|(t, tile)| in_round(tile).map(move |span| (t, span)))
+            .collect();
+        let left: Vec<AtomicUsize> = numbered()
+            .map(|(_, tile)| AtomicUsize::new(in_round(tile).len()))
             .collect();
         cx.pool.each(items.len(), |i| {
             let (t, span) = items[i];
-            // SAFETY: each item has a part of its own.
-            let part = unsafe { parts.row(t * round + span - first) };
-            let part = &mut part[..tiles[t].part_len()];
-            levels::attend(cx.level, &tiles[t], span..span + 1, part);
-        });
-        cx.pool.run(tiles.len(), grain, |some| {
-            for t in some {
-                // SAFETY: each tile's total and parts are one item's.
-                let total = &mut unsafe { totals.row(t) }[..tiles[t].part_len()];
-                for span in in_round(&tiles[t]) {
-                    // SAFETY: as above.
-                    let part = unsafe { parts.row(t * round + span - first) };
-                    let part = &mut part[..total.len()];
-                    match span {
-                        0 => total.copy_from_slice(part),
-                        _ => levels::merge(cx.level, &tiles[t], total, part),
-                    }
-                }
+            let tile = &tiles[t];
+            levels::attend(cx.level, tile, span..span + 1, part(t, place(span)));
+            // What others wrote is seen by the last.
+            if left[t].fetch_sub(1, Ordering::AcqRel) > 1 {
+                return;
+            }
+            let total = part(t, 0);
+            for span in in_round(tile).filter(|&span| span > 0) {
+                levels::merge(cx.level, tile, total, part(t, place(span)));
+            }
+            if in_round(tile).end == tile.spans() {
+                levels::finish(cx.level, tile, total, output);
             }
         });
-    }
-    cx.pool.run(tiles.len(), grain, |some| {
-        for t in some {
-            // SAFETY: as above.
-            let total = &mut unsafe { totals.row(t) }[..tiles[t].part_len()];
-            finish(cx, &tiles[t], total, output);
-        }
-    });
-}
-
-fn finish(cx: &Context, tile: &Tile<'_>, part: &mut [f32], output: &Output<'_>) {
-    let width = tile.group * tile.dim;
-    let mut out = vec![0.0; tile.len * width];
-    levels::finish(cx.level, tile, part, &mut out);
-    for (row, heads) in out.chunks_exact(width).enumerate() {
-        // SAFETY: a tile's rows and heads are its own.
-        unsafe { output.write(tile.first + row, tile.kv_head * width, heads) };
     }
 }
 

@@ -4,10 +4,11 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::kernel::{Ahead, NONE, Table, score, soften, weigh};
-use crate::backend::cpu::kv::{BLOCK, Kv, STRIP, Stored, padded, strip};
+use super::kernel::{Ahead, NONE, STREAMS, Table, score, soften, weigh};
+use crate::backend::cpu::kv::{BLOCK, Fresh, Kv, STRIP, Stored, padded, parts, strip};
 use crate::backend::cpu::lanes::{LANES, Lanes, prefetch_far};
 use crate::backend::cpu::math::exp2_to_one_scalar;
+use crate::backend::cpu::output::Output;
 use crate::backend::cpu::tensor::Tensor;
 use crate::backend::{AttentionShape, KvDtype};
 
@@ -36,11 +37,18 @@ pub(super) struct Tile<'a> {
     /// Queries per KV head, and their dimensions.
     pub group: usize,
     pub dim: usize,
+    /// Keys and values of this tile's rows, where they are to be stored first.
+    pub fresh: Option<Fresh<'a>>,
 }
 
 /// Rows of a tile.
 pub(super) fn tile_rows(shape: &AttentionShape) -> usize {
     (WIDE / (shape.query_heads / shape.kv_heads)).max(1)
+}
+
+/// Whether so many rows make a narrow tile.
+pub(super) fn is_narrow(rows: usize, group: usize) -> bool {
+    rows * group <= NARROW
 }
 
 impl Tile<'_> {
@@ -49,11 +57,16 @@ impl Tile<'_> {
     }
 
     pub fn is_narrow(&self) -> bool {
-        self.queries() <= NARROW
+        is_narrow(self.len, self.group)
+    }
+
+    /// Positions that its last row sees.
+    pub fn end(&self) -> usize {
+        self.position + self.len
     }
 
     pub fn spans(&self) -> usize {
-        (self.position + self.len).div_ceil(SPAN)
+        self.end().div_ceil(SPAN)
     }
 
     /// Queries with those that fill up the last kernel.
@@ -105,6 +118,9 @@ fn divide<const N: usize>(lines: &mut Vec<Line>, lens: [usize; N]) -> [&mut [f32
     if lines.len() < needed {
         lines.resize(needed, Line([0.0; LANES]));
     }
+    if cfg!(test) {
+        lines.fill(Line([f32::NAN; LANES]));
+    }
     let mut rest = lines.as_mut_slice();
     lens.map(|len| {
         let (these, others) = std::mem::take(&mut rest).split_at_mut(len.div_ceil(LANES));
@@ -115,7 +131,7 @@ fn divide<const N: usize>(lines: &mut Vec<Line>, lens: [usize; N]) -> [&mut [f32
 }
 
 /// The sums of a tile over the positions of some spans, to `part`
-/// ([`Tile::part_len`] numbers). Kernels take `NQ` queries and `NW` vectors of a
+/// ([`Tile::part_len`] numbers), after its fresh rows in these are stored. Kernels take `NQ` queries and `NW` vectors of a
 /// narrow tile, `WQ` and `WW` of a wide one.
 ///
 /// # Safety
@@ -132,8 +148,16 @@ pub(super) unsafe fn attend<
     spans: Range<usize>,
     part: &mut [f32],
 ) {
-    // SAFETY: the caller's; the type is the cache's.
+    // SAFETY: the caller's; the type is the cache's. What is fresh is one tile's of
+    // its head, and each position is in one span.
     unsafe {
+        if let Some(fresh) = tile.fresh {
+            let start = tile.position.max(spans.start * SPAN);
+            for part in parts(start..tile.end().min(spans.end * SPAN)) {
+                let row = tile.first + part.position - tile.position;
+                tile.cache.write::<L>(tile.kv_head, part, fresh, row);
+            }
+        }
         match (tile.cache.dtype(), tile.is_narrow()) {
             (KvDtype::F16, true) => run::<L, u16, NQ, NW, false>(tile, spans, part),
             (KvDtype::F16, false) => run::<L, u16, WQ, WW, true>(tile, spans, part),
@@ -151,9 +175,10 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     part: &mut [f32],
 ) {
     let (dim, width, room) = (tile.dim, padded(tile.dim), tile.room());
+    let end = tile.end().div_ceil(BLOCK);
     let widened = if WIDEN { BLOCK } else { 0 };
     let lens = [
-        room * dim,
+        room * width,
         tile.part_len(),
         room * LANES,
         Q * BLOCK,
@@ -163,15 +188,18 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
     // Taken, not borrowed: a closure would not be compiled for these instructions.
     let mut lines = SCRATCH.take();
     let [q, next, sums, scores, keys, values] = divide(&mut lines, lens);
-    scale_queries(tile, Q, q);
-    let end = (tile.position + tile.len).div_ceil(BLOCK);
+    scale_queries::<Q>(tile, q);
     let mut total = Part::new(tile, part);
     let mut next = Part::new(tile, next);
     let first = spans.start;
     for span in spans {
         let part = if span == first { &mut total } else { &mut next };
         part.maxima.fill(NONE);
-        part.values.fill(0.0);
+        // Those who see nothing of the span leave nothing of it; all others begin
+        // with their first block.
+        let blind = (span * SPAN).saturating_sub(tile.position) * tile.group;
+        let blind = (blind / Q * Q).min(room);
+        part.values[..blind * width].fill(0.0);
         sums.fill(0.0);
         let blocks = span * SPAN / BLOCK..((span + 1) * SPAN / BLOCK).min(end);
         for block in blocks {
@@ -212,19 +240,29 @@ unsafe fn run<L: Lanes, T: Stored, const Q: usize, const W: usize, const WIDEN: 
 }
 
 /// Copies the queries, times `log2(e) / sqrt(dim)` (powers of two are found more
-/// easily than those of e), as `[dim, q]` for each `q` of them.
+/// easily than those of e), as `[dim / LANES, Q, LANES]` for each `Q` of them.
+/// What fills up is zeros.
 #[inline(always)]
-fn scale_queries(tile: &Tile<'_>, q: usize, out: &mut [f32]) {
-    let dim = tile.dim;
+fn scale_queries<const Q: usize>(tile: &Tile<'_>, out: &mut [f32]) {
+    let (dim, width) = (tile.dim, padded(tile.dim));
     let scale = (std::f64::consts::LOG2_E / (dim as f64).sqrt()) as f32;
-    out.fill(0.0);
-    for i in 0..tile.queries() {
-        let head = tile.kv_head * tile.group + i % tile.group;
-        let query = &tile.q.row(tile.first + i / tile.group)[head * dim..(head + 1) * dim];
-        let out = out[i / q * q * dim + i % q..].iter_mut().step_by(q);
-        for (to, x) in out.zip(query) {
-            *to = x * scale;
+    let queries = tile.queries();
+    let mut i = 0;
+    for out in out.chunks_exact_mut(Q * width) {
+        if i + Q > queries || dim < width {
+            out.fill(0.0);
         }
+        for place in 0..Q.min(queries - i) {
+            let head = tile.kv_head * tile.group + (i + place) % tile.group;
+            let row = tile.q.row(tile.first + (i + place) / tile.group);
+            let query = row[head * dim..(head + 1) * dim].chunks(LANES);
+            for (out, part) in out.chunks_exact_mut(Q * LANES).zip(query) {
+                for (to, x) in out[place * LANES..].iter_mut().zip(part) {
+                    *to = x * scale;
+                }
+            }
+        }
+        i = (i + Q).min(queries);
     }
 }
 
@@ -261,6 +299,7 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
     let (start, queries) = (block * BLOCK, tile.queries());
     let groups = queries.div_ceil(Q);
     let size = size_of::<E>();
+    let stream = BLOCK * (dim + width) * size / STREAMS;
     for group in 0..groups {
         let mut visible = [BLOCK; Q];
         let mut count = BLOCK;
@@ -291,18 +330,19 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
         };
         // SAFETY: the caller's.
         unsafe {
-            let q = state.q.add(first * dim);
+            let q = state.q.add(first * width);
             let out = state.values.add(first * width);
-            for w in (0..BLOCK / LANES).step_by(W) {
+            // What nobody sees gets no score.
+            for w in (0..count.div_ceil(LANES)).step_by(W) {
                 spread();
                 let ahead = match soon {
-                    // Values lie where the keys end.
-                    Soon::InStep(_) if group == 0 && w == 0 => Some(Ahead::new(
-                        keys.cast(),
-                        BLOCK * size,
-                        usize::MAX,
-                        values.cast(),
-                    )),
+                    Soon::InStep(next) if group == 0 && w == 0 => Some(Ahead {
+                        now: keys.cast(),
+                        step: BLOCK * size,
+                        next,
+                        stream,
+                        before: 0,
+                    }),
                     _ => None,
                 };
                 let (keys, scores) = (keys.add(w * LANES), state.scores.add(w * LANES));
@@ -314,16 +354,21 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
                 state.maxima.add(first),
                 state.sums.add(first * LANES),
             );
+            // A span begins with sums of nothing.
+            let factors = (!block.is_multiple_of(SPAN / BLOCK)).then_some(&factors);
             let p = state.scores;
             let mut d = 0;
             while d < width {
                 let (start, strip) = (d / STRIP * STRIP, strip(dim, d / STRIP * STRIP));
                 let rows = values.add(start * BLOCK);
                 let ahead = match soon {
-                    Soon::InStep(next) if group == 0 && d == start => {
-                        let left = (width - d) * BLOCK * size;
-                        Some(Ahead::new(rows.cast(), strip * size, left, next))
-                    }
+                    Soon::InStep(next) if group == 0 && d == start => Some(Ahead {
+                        now: rows.cast(),
+                        step: strip * size,
+                        next,
+                        stream,
+                        before: dim + start / STRIP * BLOCK,
+                    }),
                     _ => None,
                 };
                 let from = Table {
@@ -336,10 +381,10 @@ unsafe fn attend_block<L: Lanes, E: Stored, const Q: usize, const W: usize>(
                 };
                 spread();
                 if d + W * LANES <= start + strip {
-                    weigh::<L, E, Q, W>(p, from, count, &factors, to, ahead);
+                    weigh::<L, E, Q, W>(p, from, count, factors, to, ahead);
                     d += W * LANES;
                 } else {
-                    weigh::<L, E, Q, 1>(p, from, count, &factors, to, ahead);
+                    weigh::<L, E, Q, 1>(p, from, count, factors, to, ahead);
                     d += LANES;
                 }
             }
@@ -392,17 +437,18 @@ pub(super) fn merge_body(tile: &Tile<'_>, total: &mut [f32], next: &mut [f32]) {
     merge_parts(&mut Part::new(tile, total), &Part::new(tile, next));
 }
 
-/// The weighted means, `[rows, group, dim]`.
+/// Writes the weighted means, which are this tile's alone to write.
 #[inline(always)]
-pub(super) fn finish_body(tile: &Tile<'_>, part: &mut [f32], out: &mut [f32]) {
+pub(super) fn finish_body(tile: &Tile<'_>, part: &mut [f32], output: &Output<'_>) {
     let width = padded(tile.dim);
     let part = Part::new(tile, part);
-    let means = out
-        .chunks_exact_mut(tile.dim)
-        .zip(part.values.chunks_exact(width));
-    for ((out, values), sum) in means.zip(part.sums) {
-        let inverse = sum.recip();
-        for (to, x) in out.iter_mut().zip(values) {
+    for i in 0..tile.queries() {
+        let head = tile.kv_head * tile.group + i % tile.group;
+        let row = tile.first + i / tile.group;
+        // SAFETY: a tile's rows and heads are its own.
+        let out = unsafe { output.columns(row, head * tile.dim, tile.dim) };
+        let inverse = part.sums[i].recip();
+        for (to, x) in out.iter_mut().zip(&part.values[i * width..]) {
             // Adding 0 leaves no zero its sign, which may depend on what a value of
             // weight 0 was.
             *to = x * inverse + 0.0;

@@ -29,11 +29,17 @@ pub(super) trait Lanes: Copy {
     /// As [`Lanes::splat`]; 16 numbers can be read at `from`.
     unsafe fn load(from: *const f32) -> Self;
 
-    /// Halves, widened.
+    /// Halves, widened. Only of finite ones every instruction set makes the same.
     ///
     /// # Safety
-    /// As [`Lanes::load`]. The halves are finite.
+    /// As [`Lanes::load`].
     unsafe fn load_halves(from: *const u16) -> Self;
+
+    /// Stores the nearest halves.
+    ///
+    /// # Safety
+    /// 16 halves can be written at `to`.
+    unsafe fn store_halves(self, to: *mut u16);
 
     /// # Safety
     /// 16 numbers can be written at `to`.

@@ -1,5 +1,8 @@
 //! Arrays, for the compiler to make vectors of.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
 use super::{LANES, Lanes};
 use crate::quant::widen_f16;
 
@@ -37,6 +40,17 @@ impl Lanes for Portable {
             *x = widen_f16(half);
         }
         Self(out)
+    }
+
+    #[inline(always)]
+    unsafe fn store_halves(self, to: *mut u16) {
+        let mut halves = [f16::ZERO; LANES];
+        halves.convert_from_f32_slice(&self.0);
+        // SAFETY: the caller's.
+        unsafe {
+            to.cast::<[u16; LANES]>()
+                .write_unaligned(halves.map(f16::to_bits));
+        }
     }
 
     #[inline(always)]
