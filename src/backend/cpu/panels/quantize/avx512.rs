@@ -229,7 +229,7 @@ pub(super) unsafe fn quantize(row: &[f32], order: Order, group: usize, out: &mut
         for (i, lane) in lanes[..count].iter().enumerate() {
             let place = part * LANES + i;
             let sum = &mut out.sums[place / per_sum];
-            *sum = if place % per_sum == 0 { *lane } else { *sum + lane };
+            *sum = lane + if place.is_multiple_of(per_sum) { 0 } else { *sum };
         }
     }
     if group == width {
