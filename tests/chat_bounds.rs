@@ -35,7 +35,7 @@ fn memory_is_bounded() {
          {% set ns.x = ns.x ~ ns.x %}{% endfor %}"
             .to_owned(),
         format!("{{% set x = 'aa' %}}{}", "{% set x = x ~ x %}".repeat(60)),
-        "{% set ns = namespace(x=['a']) %}{% for i in range(40) %}\
+        "{% set ns = namespace(x=['a' * 1000]) %}{% for i in range(40) %}\
          {% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson | length }}"
             .to_owned(),
     ];

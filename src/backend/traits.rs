@@ -145,6 +145,13 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// it may be given a processor.
     fn adopt_thread(&self) {}
 
+    /// Tokens of a prompt that are best run at a time: few enough for their
+    /// activations to be small beside the weights, enough for each expert that is
+    /// read to meet several.
+    fn chunk(&self) -> usize {
+        256
+    }
+
     /// What has gone wrong on the device since this was last asked, in one line.
     /// What was read from it in that time means nothing.
     fn fault(&self) -> Option<String> {

@@ -14,10 +14,6 @@ use crate::backend::{
 use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
-/// Tokens per prefill chunk, unless asked otherwise. Each chunk decodes the
-/// weights of all experts that its tokens are routed to, so small chunks are slow.
-const CHUNK: usize = 512;
-
 pub(super) struct ZayaEngine<B: Backend> {
     backend: B,
     model: Zaya<B>,
@@ -56,7 +52,7 @@ impl<B: Backend> ZayaEngine<B> {
             traffic: model.traffic(&backend, tensors, options.kv),
             model,
             kv: options.kv,
-            chunk: options.chunk.unwrap_or(CHUNK).max(1),
+            chunk: options.chunk.unwrap_or_else(|| backend.chunk()).max(1),
             ahead: backend.runs_ahead(),
             backend,
         };

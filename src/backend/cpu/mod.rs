@@ -127,6 +127,12 @@ impl Backend for CpuBackend {
         self.cx.pool.adopt_thread();
     }
 
+    /// Half as many passes over all experts as with the default, in memory that is
+    /// less than what loading takes.
+    fn chunk(&self) -> usize {
+        512
+    }
+
     fn weight(&self, matrix: &Matrix) -> Weight {
         Weight::new(&self.cx, RowWeight::new(matrix))
     }

@@ -124,7 +124,7 @@ fn write_all(out: &mut String, r: &Report) -> fmt::Result {
     if !r.operations.is_empty() {
         writeln!(
             out,
-            "\noperations of a step        ms    %         MB       GB/s | prefill: us/token    %"
+            "\noperations of a step        ms    %         MB       GB/s | prefill us    %"
         )?;
         for o in &r.operations {
             write!(
@@ -139,7 +139,7 @@ fn write_all(out: &mut String, r: &Report) -> fmt::Result {
             match r.prefill.operations.iter().find(|p| p.name == o.name) {
                 Some(p) => {
                     let (us, share) = (1e6 * p.seconds, 100.0 * p.share);
-                    writeln!(out, " | {us:>17.1} {share:>4.1}")?;
+                    writeln!(out, " | {us:>10.1} {share:>4.1}")?;
                 }
                 None => writeln!(out, " |")?,
             }
