@@ -35,7 +35,7 @@ pub(super) use float::FloatPanels;
 pub(super) use integer::{Encoding, IntegerPanels, Order, ScaleWidth};
 pub(super) use lazy::{Form, LazyPanels, Spread};
 pub(super) use lut::{Lut, Luts};
-pub(super) use product::{PairSink, Sink, float_product, integer_product, pair_product};
+pub(super) use product::{Sink, float_product, integer_product, pair_product};
 #[cfg(target_arch = "x86_64")]
 pub(super) use simd::amx::available as amx_available;
 

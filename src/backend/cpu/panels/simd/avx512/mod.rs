@@ -21,7 +21,8 @@ use mxtq::mxtq;
 
 use super::{blocks, parts};
 use crate::backend::cpu::panels::integer::ScaleWidth;
-use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, PairSink, Sink};
+use crate::backend::cpu::panels::product::PairSink;
+use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
 
 pub use float::float;
 pub use mxtq::finished;
