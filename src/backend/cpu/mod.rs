@@ -127,8 +127,8 @@ impl Backend for CpuBackend {
         self.cx.pool.adopt_thread();
     }
 
-    /// Half as many passes over all experts as with the default, in memory that is
-    /// less than what loading takes.
+    /// Half as many passes over all experts as with the default; the most memory
+    /// taken beside the weights stays what it is with that.
     fn chunk(&self) -> usize {
         512
     }

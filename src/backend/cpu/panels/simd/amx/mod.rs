@@ -18,9 +18,9 @@ use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
 pub use permission::available;
 
 /// Fewest tokens for which tiles are faster than vectors, of codebooks and of
-/// affine codes: these leave the tiles once per group. Just below, tiles win where
-/// a core has them to itself and lose where another thread of it uses them, while
-/// vectors keep up with memory in either case.
+/// affine codes: these leave the tiles once per group. Where another thread
+/// of the core uses tiles too, loading them takes several times as long, so they
+/// begin a little above where they would pay by themselves (reckoned, not timed).
 const MXTQ_FROM: usize = 5;
 const AFFINE_FROM: usize = 10;
 

@@ -140,7 +140,7 @@ impl Groups {
 }
 
 /// Visits all tiles, with the number of their panels and tokens. Tokens that fit
-/// one tile: `streams` panels at a time, each of which goes through its share of
+/// one tile: some panels at a time, each place of which goes through its share of
 /// the panels from end to end, then those left over. More: the tokens of a block
 /// for up to `most` panels, then those panels' successors, then the next block.
 fn walk(
