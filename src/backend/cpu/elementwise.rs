@@ -136,17 +136,28 @@ const TAIL: [f32; 7] = [
 ];
 const TAIL_SCALE: f32 = 0.24;
 
+// Loops, not closures: the optimiser leaves those out of the level's function, and
+// then multiply-adds are calls.
 #[inline(always)]
 fn gelu16(x: [f32; 16]) -> [f32; 16] {
     let gauss = exp16(x.map(|x| -0.5 * x * x));
-    std::array::from_fn(|i| {
-        let x = x[i];
-        let t = 1.0 / (1.0 + TAIL_SCALE * x.abs());
-        let polynomial = TAIL.iter().rev().fold(0.0f32, |sum, c| sum.mul_add(t, *c));
-        let tail = x * gauss[i] * polynomial * t;
+    let mut t = [0.0f32; 16];
+    for (t, x) in t.iter_mut().zip(x) {
+        *t = 1.0 / (1.0 + TAIL_SCALE * x.abs());
+    }
+    let mut polynomial = [0.0f32; 16];
+    for c in TAIL.iter().rev() {
+        for (sum, t) in polynomial.iter_mut().zip(t) {
+            *sum = sum.mul_add(t, *c);
+        }
+    }
+    let mut y = [0.0f32; 16];
+    for i in 0..16 {
+        let tail = x[i] * gauss[i] * polynomial[i] * t[i];
         // Of NaN neither holds, and NaN is what comes out.
-        if x > 0.0 { x - tail } else { tail }
-    })
+        y[i] = if x[i] > 0.0 { x[i] - tail } else { tail };
+    }
+    y
 }
 
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
@@ -178,7 +189,11 @@ fn silu_times_body(gate: &[f32], up: &mut [f32]) {
 #[inline(always)]
 fn silu16(gate: [f32; 16], up: [f32; 16]) -> [f32; 16] {
     let falling = exp16(gate.map(|g| -g));
-    std::array::from_fn(|i| up[i] * (gate[i] / (1.0 + falling[i])))
+    let mut y = [0.0f32; 16];
+    for i in 0..16 {
+        y[i] = up[i] * (gate[i] / (1.0 + falling[i]));
+    }
+    y
 }
 
 pub(super) fn merge(

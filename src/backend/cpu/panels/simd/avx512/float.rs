@@ -1,6 +1,7 @@
 //! Floats: one chain of multiply-adds per output, many outputs at a time.
 
 use std::arch::x86_64::*;
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::AHEAD;
@@ -12,6 +13,17 @@ use crate::backend::cpu::panels::{FloatPanels, PANEL, Sink};
 /// is widened in vain; the more the tokens, the more loads.
 const FEW: (usize, usize) = (4, 6);
 const MANY: (usize, usize) = (2, 12);
+
+/// Rows so many numbers apart all lie in one set of the nearest cache, ...
+const ALIKE: usize = 1024;
+
+/// ... so that many are moved so much farther apart.
+const PAD: usize = 16;
+
+thread_local! {
+    /// Activations, padded; kept from one call to the next.
+    static PADDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
 
 /// Calls a kernel that is compiled for the number of tokens of a tile.
 macro_rules! sized {
@@ -30,7 +42,25 @@ features! {
 pub unsafe fn float(w: &FloatPanels, panels: Range<usize>, x: &[f32], sink: Sink<'_>) {
     let tokens = x.len() / w.cols.max(1);
     let (most_panels, most_tokens) = if tokens > FEW.1 { MANY } else { FEW };
+    // Not borrowed, as the sink may start a product of its own.
+    let mut padded = PADDED.take();
     for tokens in blocks(0..tokens, 4 * w.cols) {
+        let first = tokens.start;
+        let rows = &x[first * w.cols..tokens.end * w.cols];
+        let rows = match tokens.len() {
+            count if count > FEW.1 && w.cols.is_multiple_of(ALIKE) => {
+                let stride = w.cols + PAD;
+                if padded.len() < count * stride {
+                    padded.resize(count * stride, 0.0);
+                }
+                let places = padded.chunks_exact_mut(stride);
+                for (place, row) in places.zip(rows.chunks_exact(w.cols.max(1))) {
+                    place[..w.cols].copy_from_slice(row);
+                }
+                Rows { data: &padded, stride, first }
+            }
+            _ => Rows { data: rows, stride: w.cols, first },
+        };
         let mut panel = panels.start;
         while panel < panels.end {
             let count = if panels.end - panel >= most_panels { most_panels } else { 1 };
@@ -38,16 +68,27 @@ pub unsafe fn float(w: &FloatPanels, panels: Range<usize>, x: &[f32], sink: Sink
                 // SAFETY: the caller's.
                 unsafe {
                     match count {
-                        4 => sized!(4, part.len(), [1 2 3 4 5 6], (w, panel, x, part.start, sink)),
-                        2 => sized!(2, part.len(), [4 5 6 7 8 9 10 11 12], (w, panel, x, part.start, sink)),
-                        _ => sized!(1, part.len(), [1 2 3 4 5 6 7 8 9 10 11 12], (w, panel, x, part.start, sink)),
+                        4 => sized!(4, part.len(), [1 2 3 4 5 6], (w, panel, rows, part.start, sink)),
+                        2 => sized!(2, part.len(), [4 5 6 7 8 9 10 11 12], (w, panel, rows, part.start, sink)),
+                        _ => sized!(1, part.len(), [1 2 3 4 5 6 7 8 9 10 11 12], (w, panel, rows, part.start, sink)),
                     }
                 }
             }
             panel += count;
         }
     }
+    PADDED.set(padded);
 }
+}
+
+/// Rows of activations.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    data: &'a [f32],
+    /// From one row to the next.
+    stride: usize,
+    /// The token that the first row is.
+    first: usize,
 }
 
 features! {
@@ -56,13 +97,14 @@ features! {
 unsafe fn tile<const P: usize, const T: usize>(
     w: &FloatPanels,
     panel: usize,
-    x: &[f32],
+    x: Rows<'_>,
     token: usize,
     sink: Sink<'_>,
 ) {
     let step = PANEL * w.width.size();
     let data: [*const u8; P] = std::array::from_fn(|p| w.panel(panel + p).as_ptr());
-    let rows: [*const f32; T] = std::array::from_fn(|t| x[(token + t) * w.cols..].as_ptr());
+    let rows: [*const f32; T] =
+        std::array::from_fn(|t| x.data[(token - x.first + t) * x.stride..][..w.cols].as_ptr());
     let mut sums = [[_mm512_setzero_ps(); P]; T];
     // SAFETY: `w.cols` columns of 16 numbers in each panel, `w.cols` numbers in
     // each row of `x`.
