@@ -158,6 +158,7 @@ fn products(backend: &CpuBackend, matrix: &Matrix) -> Vec<Case> {
     vec![
         case("1 token, cold".into(), 1, copies),
         case("1 token, same matrix".into(), 1, 1),
+        case("2 tokens, cold".into(), 2, copies),
         case("8 tokens, cold".into(), 8, copies),
         case("64 tokens".into(), 64, 1),
         case("512 tokens".into(), 512, 1),

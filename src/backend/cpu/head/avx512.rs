@@ -68,8 +68,8 @@ unsafe fn tile<const P: usize, const T: usize>(
     let steps = group / 8;
     let block = steps * 64 + s.scales.block_bytes();
     let mut at = panels.map(|panel| s.w.panel(panel).as_ptr());
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
     let sums: [*const i32; T] = std::array::from_fn(|t| x.sums[(token + t) * groups..].as_ptr());
     let norms: [*const f32; T] = std::array::from_fn(|t| s.norms[(token + t) * groups..].as_ptr());
     let mask = _mm512_set1_epi8(15);

@@ -3,6 +3,8 @@
 //! `X = 128 * high + low`. A token's integers depend on that token alone.
 
 use std::ops::Deref;
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
 
 use super::quantize::{Token, Wanted, quantize};
 use super::{IntegerPanels, Order};
@@ -21,13 +23,13 @@ pub struct Activations {
     pub order: Order,
     /// Columns per sum in `sums`.
     pub group: usize,
-    /// From one token's integers in a plane to the next's.
+    /// From a token's integers in a plane to the next token's.
     pub stride: usize,
-    /// `[tokens, stride]`, of which `width` are used; empty for instruction sets
-    /// that read `whole`.
-    pub high: Plane,
-    /// `[tokens, stride]`, within -64..64.
-    pub low: Plane,
+    /// From a token's upper integers to its lower ones.
+    pub apart: usize,
+    /// `[tokens, 2, apart]`: of each token the upper integers, then the lower ones,
+    /// within -64..64; empty for instruction sets that read `whole`.
+    planes: Plane,
     /// `[tokens, width]`; empty for instruction sets that read the planes.
     pub whole: Vec<i16>,
     /// `[tokens, width / group]`: sums of the integers.
@@ -100,19 +102,19 @@ impl Activations {
         let size = tokens * width;
         // Tiles read the same columns of 16 tokens at a time, which must not all
         // fall into the same few sets of the cache.
-        let stride = match cx.amx && tokens > 1 {
+        let apart = match cx.amx && tokens > 1 {
             true => (width / LINE).next_multiple_of(2) * LINE + LINE,
-            false => width,
+            false => width.next_multiple_of(LINE),
         };
-        let plane = if planes { tokens * stride } else { 0 };
+        let stride = 2 * apart;
         let mut all = Self {
             tokens,
             width,
             order: weight.order(),
             group,
             stride,
-            high: Plane::of(plane),
-            low: Plane::of(plane),
+            apart,
+            planes: Plane::of(if planes { tokens * stride } else { 0 }),
             whole: vec![0; if planes { 0 } else { size }],
             sums: vec![0; tokens * (width / group)],
             scales: vec![0.0; tokens],
@@ -141,20 +143,36 @@ impl Activations {
         match self.whole.get(token * self.width + column) {
             Some(&x) => i32::from(x),
             None => {
-                let at = token * self.stride + column;
-                128 * i32::from(self.high[at]) + i32::from(self.low[at])
+                let (high, low) = (self.high(token), self.low(token));
+                128 * i32::from(high[column]) + i32::from(low[column])
             }
         }
+    }
+
+    /// A token's upper integers, `[width]`.
+    pub fn high(&self, token: usize) -> &[i8] {
+        &self.planes[token * self.stride..][..self.width]
+    }
+
+    /// A token's lower integers, `[width]`.
+    pub fn low(&self, token: usize) -> &[i8] {
+        &self.planes[token * self.stride + self.apart..][..self.width]
+    }
+
+    /// Both planes of some tokens, `[tokens, 2, apart]`.
+    #[cfg(target_arch = "x86_64")]
+    pub fn planes(&self, tokens: Range<usize>) -> &[i8] {
+        &self.planes[tokens.start * self.stride..tokens.end * self.stride]
     }
 
     fn shared(&mut self) -> Shared {
         Shared {
             width: self.width,
             stride: self.stride,
-            planes: !self.high.is_empty(),
+            apart: self.apart,
+            has_planes: !self.planes.is_empty(),
             groups: self.width / self.group,
-            high: self.high.as_mut_ptr(),
-            low: self.low.as_mut_ptr(),
+            planes: self.planes.as_mut_ptr(),
             whole: self.whole.as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
@@ -176,10 +194,9 @@ impl Activations {
     /// If the buffers are not those of so many tokens.
     pub fn check(&self) {
         let size = self.tokens * self.width;
-        let plane = self.tokens * self.stride;
-        let planes = self.high.len() == plane && self.low.len() == plane;
+        let planes = self.planes.len() == self.tokens * self.stride;
         assert!(planes || self.whole.len() == size);
-        assert!(self.stride >= self.width);
+        assert!(self.apart >= self.width && self.stride == 2 * self.apart);
         assert!(self.sums.len() == self.tokens * (self.width / self.group));
         assert!(self.scales.len() == self.tokens);
     }
@@ -189,10 +206,10 @@ impl Activations {
 struct Shared {
     width: usize,
     stride: usize,
+    apart: usize,
     groups: usize,
-    planes: bool,
-    high: *mut i8,
-    low: *mut i8,
+    has_planes: bool,
+    planes: *mut i8,
     whole: *mut i16,
     sums: *mut i32,
     scales: *mut f32,
@@ -206,16 +223,21 @@ impl Shared {
     /// The buffers live, and no token is taken twice at a time.
     unsafe fn token<'a>(&self, token: usize) -> Token<'a> {
         use std::slice::from_raw_parts_mut as part;
-        let (planes, whole) = match self.planes {
+        let (planes, whole) = match self.has_planes {
             true => (self.width, 0),
             false => (0, self.width),
+        };
+        // Where there are none, nothing is read here.
+        let high = match self.has_planes {
+            true => self.planes.wrapping_add(token * self.stride),
+            false => self.planes,
         };
         // SAFETY: each buffer holds this many elements per token; a length of 0
         // goes with any pointer that is not null.
         unsafe {
             Token {
-                high: part(self.high.add(token * self.stride), planes),
-                low: part(self.low.add(token * self.stride), planes),
+                high: part(high, planes),
+                low: part(high.wrapping_add(self.apart), planes),
                 whole: part(self.whole.add(token * whole), whole),
                 sums: part(self.sums.add(token * self.groups), self.groups),
                 scale: &mut *self.scales.add(token),

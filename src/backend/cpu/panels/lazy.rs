@@ -148,13 +148,10 @@ impl Spread {
             Encoding::Mxtq { bits, .. } => 8 / bits as usize,
             _ => 1,
         };
-        let spread = |plane: &[i8]| {
+        let spread = |row: fn(&Activations, usize) -> &[i8]| {
             let mut out = vec![0i8; x.tokens * x.width];
-            for (out, row) in out
-                .chunks_exact_mut(x.width.max(1))
-                .zip(plane.chunks_exact(x.stride.max(1)))
-            {
-                let (from, _) = row[..x.width].as_chunks::<4>();
+            for (token, out) in out.chunks_exact_mut(x.width.max(1)).enumerate() {
+                let (from, _) = row(x, token).as_chunks::<4>();
                 let (to, _) = out.as_chunks_mut::<4>();
                 for (i, to) in to.iter_mut().enumerate() {
                     let (step, v, word) = (i / (16 * vectors), i / 16 % vectors, i % 16);
@@ -164,8 +161,8 @@ impl Spread {
             out
         };
         Self {
-            high: spread(&x.high),
-            low: spread(&x.low),
+            high: spread(Activations::high),
+            low: spread(Activations::low),
         }
     }
 }

@@ -13,15 +13,48 @@ use crate::backend::cpu::panels::simd::parts;
 use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, PANEL, Sink};
 
 /// What all passes over some panels share.
-struct Job<'a> {
-    x: &'a Activations,
-    group: usize,
-    groups: usize,
-    scales: ScaleWidth,
-    /// Bytes from one group's scales to the next's.
-    block: usize,
+pub(super) struct Job<'a> {
+    pub x: &'a Activations,
+    pub bits: usize,
+    pub group: usize,
+    pub groups: usize,
+    pub scales: ScaleWidth,
+    /// Bytes of a group's codes, and from one group's to the next's.
+    pub codes_bytes: usize,
+    pub block: usize,
     /// Four tiles.
-    results: *mut u8,
+    pub results: *mut u8,
+    /// Room for two panels of unpacked codes, if they are not bytes already.
+    unpacked: *mut u8,
+}
+
+impl<'a> Job<'a> {
+    /// `None` if the codes are not affine.
+    pub fn new(w: &IntegerPanels, x: &'a Activations, scratch: &mut Scratch) -> Option<Self> {
+        let (bits, group, scales) = match &w.encoding {
+            Encoding::Affine { bits, group, scales } => (*bits as usize, *group, *scales),
+            Encoding::Split { group, scales, .. } => (4, *group, *scales),
+            Encoding::Mxtq { .. } => return None,
+        };
+        let codes_bytes = group * bits * PANEL / 8;
+        let unpacked = if bits == 8 { 0 } else { 2 * w.width * PANEL };
+        Some(Self {
+            x,
+            bits,
+            group,
+            groups: w.width / group,
+            scales,
+            codes_bytes,
+            block: codes_bytes + scales.block_bytes(),
+            results: lines(&mut scratch.results, 4 * TILE),
+            unpacked: lines(&mut scratch.codes, unpacked),
+        })
+    }
+
+    /// Room for the unpacked codes of panel `p` of two.
+    pub fn unpacked(&self, p: usize) -> *mut u8 {
+        self.unpacked.wrapping_add(p * self.groups * self.group * PANEL)
+    }
 }
 
 /// One panel times a tile of tokens.
@@ -48,23 +81,12 @@ pub(super) unsafe fn block(
     scratch: &mut Scratch,
     sink: Sink<'_>,
 ) {
-    let (bits, group, scales) = match &w.encoding {
-        Encoding::Affine { bits, group, scales } => (*bits as usize, *group, *scales),
-        Encoding::Split { group, scales, .. } => (4, *group, *scales),
-        Encoding::Mxtq { .. } => return,
+    let Some(job) = Job::new(w, x, scratch) else {
+        return;
     };
-    let groups = w.width / group;
-    let codes_bytes = group * bits * PANEL / 8;
-    let job = Job {
-        x,
-        group,
-        groups,
-        scales,
-        block: codes_bytes + scales.block_bytes(),
-        results: lines(&mut scratch.results, 4 * TILE),
-    };
+    let Job { bits, group, groups, codes_bytes, .. } = job;
     let sums = floats(x, tokens.clone(), groups, &mut scratch.sums);
-    let unpacked = lines(&mut scratch.codes, if bits == 8 { 0 } else { w.width * PANEL });
+    let unpacked = job.unpacked(0);
     let passes = parts(tokens.clone(), TOKENS).count();
     for panel in panels.clone() {
         let data = w.panel(panel).as_ptr();
@@ -126,7 +148,7 @@ pub(super) unsafe fn block(
 
 /// The integers as floats, `[tiles, groups, TOKENS]`; zeros for tokens that a
 /// tile lacks.
-fn floats(x: &Activations, tokens: Range<usize>, groups: usize, out: &mut Vec<f32>) -> *const f32 {
+pub(super) fn floats(x: &Activations, tokens: Range<usize>, groups: usize, out: &mut Vec<f32>) -> *const f32 {
     out.clear();
     for tile in parts(tokens, TOKENS) {
         let first = out.len();
@@ -148,7 +170,7 @@ features! {
 /// The group's vectors lie at `at` and, where there is a second plane, at `low`;
 /// `out` has room for `group` columns.
 #[inline]
-unsafe fn unpack<C: Codes<2>>(at: *const u8, low: *const u8, group: usize, codes: C, out: *mut u8) {
+pub(super) unsafe fn unpack<C: Codes<2>>(at: *const u8, low: *const u8, group: usize, codes: C, out: *mut u8) {
     for step in 0..group / 8 {
         // SAFETY: the caller's.
         unsafe {
@@ -188,10 +210,8 @@ features! {
 unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare: impl Fn(usize)) {
     let Job { x, group, groups, scales, .. } = *job;
     let columns = if group.is_multiple_of(64) { 64 } else { 32 };
-    let (high, low) = (
-        x.high[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
-        x.low[p.tokens.start * x.stride..p.tokens.end * x.stride].as_ptr(),
-    );
+    let high = x.planes(p.tokens.clone()).as_ptr();
+    let low = high.wrapping_add(x.apart);
     let mut totals = [_mm512_setzero_ps(); M];
     // SAFETY, for all of this: tiles of the tokens and of the columns of group
     // `g`; two tiles of results, those of even and of odd groups apart. Sums stay
@@ -254,7 +274,8 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
     let mut share = |g: usize| unsafe {
         let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
         let results = job.results.add(g % 2 * 2 * TILE);
-        apply(&mut totals, results, scale, bias, p.sums.add(g * TOKENS));
+        let lower = results.add(TILE);
+        apply(&mut totals, [results, lower], ROW, [scale, bias], p.sums.add(g * TOKENS));
     };
     for g in 0..groups {
         if g + 2 < groups {
@@ -296,20 +317,20 @@ features! {
 /// Adds a group's share to the totals.
 ///
 /// # Safety
-/// `results` leads to two tiles, `sums` to the group's sums.
+/// `results` lead to the sums of the first token's planes, `stride` bytes before
+/// the next token's, `sums` to the group's sums.
 #[inline]
-unsafe fn apply<const M: usize>(
+pub(super) unsafe fn apply<const M: usize>(
     totals: &mut [__m512; M],
-    results: *const u8,
-    scale: __m512,
-    bias: __m512,
+    results: [*mut u8; 2],
+    stride: usize,
+    [scale, bias]: [__m512; 2],
     sums: *const f32,
 ) {
     for (t, total) in totals.iter_mut().enumerate() {
         // SAFETY: the caller's.
         unsafe {
-            let upper = _mm512_load_si512(results.add(t * ROW).cast());
-            let lower = _mm512_load_si512(results.add(TILE + t * ROW).cast());
+            let [upper, lower] = results.map(|r| _mm512_load_si512(r.add(t * stride).cast()));
             let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper), lower);
             *total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), *total);
             *total = _mm512_fmadd_ps(bias, _mm512_set1_ps(sums.add(t).read()), *total);

@@ -2,8 +2,14 @@
 //! tokens of 64 columns, weights the second: the panels' vectors, eight or 16 of
 //! them, are such a tile as they lie. Codes that are not bytes are unpacked once
 //! per panel, by the means of AVX-512, while the first tokens are multiplied.
+//!
+//! Where something else runs on the core's other thread, as on a shared host, a
+//! tile is loaded only once all products before it are done (measured: 4 loads and
+//! 4 products take 4 times as long). So all loads of a step come first, and few
+//! tokens have both planes of their activations in one tile.
 
 mod affine;
+mod affine_few;
 mod mxtq;
 mod permission;
 
@@ -18,14 +24,15 @@ use crate::backend::cpu::panels::{Activations, Encoding, IntegerPanels, Sink};
 pub use permission::available;
 
 /// Fewest tokens for which tiles are faster than vectors, of codebooks and of
-/// affine codes: these leave the tiles once per group. Where another thread
-/// of the core uses tiles too, loading them takes several times as long, so they
-/// begin a little above where they would pay by themselves (reckoned, not timed).
-const MXTQ_FROM: usize = 5;
-const AFFINE_FROM: usize = 10;
+/// affine codes: these leave the tiles once per group.
+const MXTQ_FROM: usize = 2;
+const AFFINE_FROM: usize = 5;
 
 /// Rows of a tile: tokens, of the first operand.
 const TOKENS: usize = 16;
+
+/// Most tokens both planes of which fit one tile, and are multiplied at once.
+const FEW: usize = TOKENS / 2;
 
 /// Bytes of a tile's row.
 const ROW: usize = 64;
@@ -62,6 +69,9 @@ pub unsafe fn integer(
             match &w.encoding {
                 Encoding::Mxtq { bits, lut } => {
                     mxtq::block(w, *bits, lut, panels.clone(), x, tokens, &mut scratch, sink);
+                }
+                _ if tokens.len() <= FEW => {
+                    affine_few::block(w, panels.clone(), x, tokens, &mut scratch, sink);
                 }
                 _ => affine::block(w, panels.clone(), x, tokens, &mut scratch, sink),
             }

@@ -4,7 +4,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Ahead, ROW, Scratch, TILE, TOKENS, configure, lines};
+use super::{Ahead, FEW, ROW, Scratch, TILE, TOKENS, configure, lines};
 use crate::backend::cpu::panels::simd::avx512::finished;
 use crate::backend::cpu::panels::simd::avx512::lookup::{Byte, Crumb, Lookup, Nibble};
 use crate::backend::cpu::panels::simd::parts;
@@ -75,6 +75,8 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
 ) {
     let steps = w.width / COLUMNS;
     let passes = parts(tokens.clone(), TOKENS).count();
+    // Both planes of so few tokens fit one tile.
+    let few = tokens.len() <= FEW;
     let unpacked = lines(&mut scratch.codes, 2 * KEPT * TILE);
     let results = lines(&mut scratch.results, 4 * TILE);
     // Packed vectors of a tile.
@@ -111,20 +113,22 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
             };
             // SAFETY: as above.
             unsafe {
-                match count * P {
-                    1 => pass::<1>(x, tokens.clone(), unpacked, results, prepare),
-                    _ => pass::<2>(x, tokens.clone(), unpacked, results, prepare),
+                match (count * P, few) {
+                    (1, true) => few_pass::<1>(x, tokens.clone(), unpacked, results, prepare),
+                    (_, true) => few_pass::<2>(x, tokens.clone(), unpacked, results, prepare),
+                    (1, false) => pass::<1>(x, tokens.clone(), unpacked, results, prepare),
+                    (_, false) => pass::<2>(x, tokens.clone(), unpacked, results, prepare),
                 }
                 for (n, data) in data.iter().take(count).enumerate() {
                     let norms = data.add(steps * vectors * 64);
                     let norms = _mm512_loadu_ps(norms.cast());
                     for (t, token) in tokens.clone().enumerate() {
                         let dots = std::array::from_fn(|p| {
-                            let at = results.add((n + p) * 2 * TILE + t * ROW);
-                            [
-                                _mm512_load_si512(at.cast()),
-                                _mm512_load_si512(at.add(TILE).cast()),
-                            ]
+                            let [upper, lower] = match few {
+                                true => [0, 1].map(|plane| (n + p) * TILE + (2 * t + plane) * ROW),
+                                false => [0, 1].map(|plane| (2 * (n + p) + plane) * TILE + t * ROW),
+                            };
+                            [upper, lower].map(|at| _mm512_load_si512(results.add(at).cast()))
                         });
                         let y = finished::<P>(dots, norms, x, token, lut);
                         sink(token, panel + n, &y);
@@ -133,6 +137,76 @@ unsafe fn planes<const P: usize, L: Lookup<P>>(
             }
         }
         panel += count;
+    }
+}
+}
+
+features! {
+/// [`pass`] with a tile of both planes of up to [`FEW`] tokens: for each plane of
+/// codes the sums of the first token's upper and lower plane, then the next one's.
+///
+/// # Safety
+/// As [`pass`].
+unsafe fn few_pass<const B: usize>(
+    x: &Activations,
+    tokens: Range<usize>,
+    codes: *const u8,
+    results: *mut u8,
+    prepare: impl Fn(usize),
+) {
+    let steps = x.width / COLUMNS;
+    let planes = x.planes(tokens.clone()).as_ptr();
+    // SAFETY: as in `pass`.
+    unsafe {
+        configure(2 * tokens.len(), COLUMNS);
+        asm!(
+            "tilezero tmm0", "tilezero tmm1",
+            out("tmm0") _, out("tmm1") _,
+            options(nostack, nomem, preserves_flags),
+        );
+        (0..EARLY.min(steps)).for_each(&prepare);
+        for step in 0..steps {
+            if step + EARLY < steps {
+                prepare(step + EARLY);
+            }
+            let planes = planes.add(step * COLUMNS);
+            let codes = codes.add(step % KEPT * TILE);
+            if B == 2 {
+                asm!(
+                    "tileloadd tmm4, [{planes} + {apart}]",
+                    "tileloadd tmm6, [{codes} + {row}]",
+                    "tileloadd tmm7, [{others} + {row}]",
+                    "tdpbsud tmm0, tmm4, tmm6",
+                    "tdpbsud tmm1, tmm4, tmm7",
+                    planes = in(reg) planes,
+                    codes = in(reg) codes,
+                    others = in(reg) codes.add(KEPT * TILE),
+                    apart = in(reg) x.apart,
+                    row = in(reg) ROW,
+                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            } else {
+                asm!(
+                    "tileloadd tmm4, [{planes} + {apart}]",
+                    "tileloadd tmm6, [{codes} + {row}]",
+                    "tdpbsud tmm0, tmm4, tmm6",
+                    planes = in(reg) planes,
+                    codes = in(reg) codes,
+                    apart = in(reg) x.apart,
+                    row = in(reg) ROW,
+                    out("tmm0") _, out("tmm4") _, out("tmm6") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            }
+        }
+        asm!(
+            "tilestored [{results} + {row}], tmm0",
+            "tilestored [{results} + {row} + 1024], tmm1",
+            results = in(reg) results,
+            row = in(reg) ROW,
+            options(nostack, preserves_flags),
+        );
     }
 }
 }
@@ -153,10 +227,8 @@ unsafe fn pass<const B: usize>(
     prepare: impl Fn(usize),
 ) {
     let steps = x.width / COLUMNS;
-    let (high, low) = (
-        x.high[tokens.start * x.stride..tokens.end * x.stride].as_ptr(),
-        x.low[tokens.start * x.stride..tokens.end * x.stride].as_ptr(),
-    );
+    let high = x.planes(tokens.clone()).as_ptr();
+    let low = high.wrapping_add(x.apart);
     // SAFETY: the caller's. Sums stay in the tiles from one piece of assembly to
     // the next, as the compiler has no use for tiles of its own.
     unsafe {
@@ -171,28 +243,42 @@ unsafe fn pass<const B: usize>(
             if step + EARLY < steps {
                 prepare(step + EARLY);
             }
-            asm!(
-                "tileloadd tmm4, [{high} + {stride}]",
-                "tileloadd tmm6, [{codes} + {row}]",
-                "tdpbsud tmm0, tmm4, tmm6",
-                "tileloadd tmm5, [{low} + {stride}]",
-                "tdpbsud tmm1, tmm5, tmm6",
-                high = in(reg) high.add(step * COLUMNS),
-                low = in(reg) low.add(step * COLUMNS),
-                codes = in(reg) codes.add(step % KEPT * TILE),
-                stride = in(reg) x.stride,
-                row = in(reg) ROW,
-                out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
-                options(nostack, readonly, preserves_flags),
-            );
+            let (high, low) = (high.add(step * COLUMNS), low.add(step * COLUMNS));
+            let codes = codes.add(step % KEPT * TILE);
+            // All loads, then all products: `amx/mod.rs` says why.
             if B == 2 {
                 asm!(
-                    "tileloadd tmm7, [{codes} + {row}]",
+                    "tileloadd tmm4, [{high} + {stride}]",
+                    "tileloadd tmm6, [{codes} + {row}]",
+                    "tileloadd tmm5, [{low} + {stride}]",
+                    "tileloadd tmm7, [{others} + {row}]",
+                    "tdpbsud tmm0, tmm4, tmm6",
+                    "tdpbsud tmm1, tmm5, tmm6",
                     "tdpbsud tmm2, tmm4, tmm7",
                     "tdpbsud tmm3, tmm5, tmm7",
-                    codes = in(reg) codes.add((KEPT + step % KEPT) * TILE),
+                    high = in(reg) high,
+                    low = in(reg) low,
+                    codes = in(reg) codes,
+                    others = in(reg) codes.add(KEPT * TILE),
+                    stride = in(reg) x.stride,
                     row = in(reg) ROW,
-                    out("tmm2") _, out("tmm3") _, out("tmm7") _,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            } else {
+                asm!(
+                    "tileloadd tmm4, [{high} + {stride}]",
+                    "tileloadd tmm6, [{codes} + {row}]",
+                    "tileloadd tmm5, [{low} + {stride}]",
+                    "tdpbsud tmm0, tmm4, tmm6",
+                    "tdpbsud tmm1, tmm5, tmm6",
+                    high = in(reg) high,
+                    low = in(reg) low,
+                    codes = in(reg) codes,
+                    stride = in(reg) x.stride,
+                    row = in(reg) ROW,
+                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
                     options(nostack, readonly, preserves_flags),
                 );
             }

@@ -26,8 +26,8 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
     let data = panels.map(|place| place.data);
     let planes = panels.map(|place| place.low);
     let split = matches!(w.encoding, Encoding::Split { .. });
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
     let sums: [*const f32; T] =
         std::array::from_fn(|t| sums[(token + t - first) * groups..].as_ptr());
     let mut totals = [[_mm512_setzero_ps(); P]; T];

@@ -23,8 +23,8 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
     let Reads { panels, token, ahead } = reads;
     let steps = w.width / (4 * L::VECTORS);
     let data = panels.map(|place| place.data);
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high[(token + t) * x.stride..].as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low[(token + t) * x.stride..].as_ptr());
+    let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
+    let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
     // One token's sums with one panel would wait for each other: they are kept
     // apart by vector.
     let apart = if T * N == 1 { L::VECTORS.min(SUMS) } else { 1 };
