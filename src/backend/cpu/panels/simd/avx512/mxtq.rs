@@ -6,8 +6,9 @@ use super::lookup::Lookup;
 use super::{Products, Reads, broadcast};
 use crate::backend::cpu::panels::{Activations, IntegerPanels, Lut, PANEL};
 
-/// Most sums that are kept apart for one output.
-const SUMS: usize = 4;
+/// Sums of one token with one panel that are kept apart by vector: one alone would
+/// wait for itself.
+const APART: usize = 4;
 
 features! {
 /// # Safety
@@ -20,16 +21,48 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
     look: &L,
     reads: Reads<N>,
 ) -> Products<N, T> {
+    // SAFETY: the caller's.
+    let sums = unsafe {
+        match N * T {
+            1 => sums::<N, T, P, APART, L>(w, x, look, reads),
+            _ => sums::<N, T, P, 1, L>(w, x, look, reads),
+        }
+    };
+    let norms_at = w.width / (4 * L::VECTORS) * 64;
+    std::array::from_fn(|t| {
+        std::array::from_fn(|n| {
+            // SAFETY: the norms of 16 rows follow the codes.
+            let norms = unsafe { _mm512_loadu_ps(reads.panels[n].data.add(norms_at).cast()) };
+            // SAFETY: the features are enabled here.
+            unsafe { finished(sums[t][n], norms, x, reads.token + t, lut) }
+        })
+    })
+}
+}
+
+/// Of each token with each panel, in each plane of the codebook the sums of the
+/// upper and of the lower plane of activations.
+type Sums<const N: usize, const T: usize, const P: usize> = [[[[__m512i; 2]; P]; N]; T];
+
+features! {
+/// `A` sums of each kind are kept apart. Their number is known when this is
+/// compiled, as only then they stay in registers.
+///
+/// # Safety
+/// As [`mxtq`].
+#[inline]
+unsafe fn sums<const N: usize, const T: usize, const P: usize, const A: usize, L: Lookup<P>>(
+    w: &IntegerPanels,
+    x: &Activations,
+    look: &L,
+    reads: Reads<N>,
+) -> Sums<N, T, P> {
     let Reads { panels, token, ahead } = reads;
     let steps = w.width / (4 * L::VECTORS);
     let data = panels.map(|place| place.data);
     let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
     let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
-    // One token's sums with one panel would wait for each other: they are kept
-    // apart by vector.
-    let apart = if T * N == 1 { L::VECTORS.min(SUMS) } else { 1 };
-    let mut upper = [[[[_mm512_setzero_si512(); P]; N]; T]; SUMS];
-    let mut lower = upper;
+    let mut sums: [Sums<N, T, P>; A] = [[[[[_mm512_setzero_si512(); 2]; P]; N]; T]; A];
     for step in 0..steps {
         // SAFETY: `steps` vectors of each panel; the width's columns of each token.
         unsafe {
@@ -46,34 +79,31 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
                 }
                 let column = (step * L::VECTORS + v) * 4;
                 for t in 0..T {
-                    let (h, l) = (broadcast(high[t].add(column)), broadcast(low[t].add(column)));
+                    let planes = [broadcast(high[t].add(column)), broadcast(low[t].add(column))];
                     for n in 0..N {
                         for p in 0..P {
-                            let s = v % apart;
-                            upper[s][t][n][p] =
-                                _mm512_dpbusd_epi32(upper[s][t][n][p], vectors[n][p], h);
-                            lower[s][t][n][p] =
-                                _mm512_dpbusd_epi32(lower[s][t][n][p], vectors[n][p], l);
+                            for (sum, plane) in sums[v % A][t][n][p].iter_mut().zip(planes) {
+                                *sum = _mm512_dpbusd_epi32(*sum, vectors[n][p], plane);
+                            }
                         }
                     }
                 }
             }
         }
     }
-    std::array::from_fn(|t| {
-        std::array::from_fn(|n| {
-            // SAFETY: the norms of 16 rows follow the codes.
-            let norms = unsafe { _mm512_loadu_ps(data[n].add(steps * 64).cast()) };
-            let dots: [[__m512i; 2]; P] = std::array::from_fn(|p| {
-                let sum = |sums: &[[[[__m512i; P]; N]; T]; SUMS]| {
-                    (1..apart).fold(sums[0][t][n][p], |sum, s| _mm512_add_epi32(sum, sums[s][t][n][p]))
-                };
-                [sum(&upper), sum(&lower)]
-            });
-            // SAFETY: the features are enabled here.
-            unsafe { finished(dots, norms, x, token + t, lut) }
-        })
-    })
+    let mut all = sums[0];
+    for more in &sums[1..] {
+        for t in 0..T {
+            for n in 0..N {
+                for p in 0..P {
+                    for (sum, more) in all[t][n][p].iter_mut().zip(more[t][n][p]) {
+                        *sum = _mm512_add_epi32(*sum, more);
+                    }
+                }
+            }
+        }
+    }
+    all
 }
 }
 
