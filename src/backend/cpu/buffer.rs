@@ -9,10 +9,10 @@ use std::ops::{Deref, DerefMut};
 const MOST_KEPT: usize = 8 << 20;
 
 /// Buffers that a thread keeps.
-const MOST_BUFFERS: usize = 48;
+const MOST_BUFFERS: usize = 64;
 
 /// Below this many numbers the allocator is as fast.
-const SMALL: usize = 1 << 12;
+const SMALL: usize = 1 << 8;
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };

@@ -17,7 +17,7 @@ const PARALLEL_FROM: usize = 1 << 15;
 pub(super) fn linear(cx: &Context, weight: &Weight, x: &Tensor, bias: Option<&[f32]>) -> Tensor {
     let (tokens, out) = (x.rows(), weight.matrix().rows);
     match &weight.packed {
-        Packed::No | Packed::Dense(_) => rows::linear(cx, &weight.rows, x, bias),
+        Packed::No | Packed::Taps(_) => rows::linear(cx, &weight.rows, x, bias),
         Packed::Integer(_) | Packed::Lazy(_) | Packed::Head(_) => {
             let Some(form) = weight.packed.form(cx, tokens) else {
                 return rows::linear(cx, &weight.rows, x, bias);

@@ -27,8 +27,8 @@ pub(super) enum Packed {
     /// One of many experts' matrices: packed once it is used.
     Lazy(Box<LazyPanels>),
     Float(FloatPanels),
-    /// As f32, row-major: the taps of a depthwise convolution.
-    Dense(Vec<f32>),
+    /// As f32, column-major: the taps of a depthwise convolution.
+    Taps(Vec<f32>),
     /// The head, in two planes.
     Head(Box<HeadWeight>),
 }
@@ -49,7 +49,7 @@ impl Weight {
             Packed::Integer(panels) => panels.bytes(),
             Packed::Head(head) => head.panels.bytes(),
             Packed::Float(panels) => panels.data.len(),
-            Packed::Dense(dense) => size_of_val(dense.as_slice()),
+            Packed::Taps(taps) => size_of_val(taps.as_slice()),
             Packed::Lazy(lazy) => lazy.bytes(),
         }
     }
@@ -91,15 +91,15 @@ impl Weight {
         if rows.matrix().cols >= FEW_COLUMNS {
             return Self::new(cx, rows);
         }
-        let packed = Packed::Dense(decoded(rows.matrix()));
+        let packed = Packed::Taps(columns(rows.matrix()));
         Self { rows, packed }
     }
 
-    /// `[rows, cols]` in f32.
-    pub(super) fn dense(&self) -> Cow<'_, [f32]> {
+    /// `[cols, rows]` in f32.
+    pub(super) fn taps(&self) -> Cow<'_, [f32]> {
         match &self.packed {
-            Packed::Dense(dense) => dense.into(),
-            _ => decoded(self.matrix()).into(),
+            Packed::Taps(taps) => taps.into(),
+            _ => columns(self.matrix()).into(),
         }
     }
 
@@ -108,12 +108,17 @@ impl Weight {
     }
 }
 
-fn decoded(matrix: &Matrix) -> Vec<f32> {
-    let mut dense = vec![0.0; matrix.rows * matrix.cols];
-    for (row, out) in dense.chunks_exact_mut(matrix.cols.max(1)).enumerate() {
-        matrix.decode_row(row, out);
+/// A matrix in f32, column after column.
+fn columns(matrix: &Matrix) -> Vec<f32> {
+    let mut columns = vec![0.0; matrix.rows * matrix.cols];
+    let mut numbers = vec![0.0; matrix.cols];
+    for row in 0..matrix.rows {
+        matrix.decode_row(row, &mut numbers);
+        for (column, x) in numbers.iter().enumerate() {
+            columns[column * matrix.rows + row] = *x;
+        }
     }
-    dense
+    columns
 }
 
 impl Packed {

@@ -75,7 +75,7 @@ pub(super) fn mix(
             w,
             shape,
             sequences: sequences.collect(),
-            depthwise: &w.depthwise.dense(),
+            depthwise: &w.depthwise.taps(),
             q: Output::new(q_data, q.cols()),
             k: Output::new(k_data, k.cols()),
             v: Output::new(v_data, v_cols),
@@ -138,6 +138,7 @@ struct Mixing<'a> {
     w: &'a CcaWeights<CpuBackend>,
     shape: &'a AttentionShape,
     sequences: Vec<Sequence<'a>>,
+    /// `[K0, channels]`
     depthwise: &'a [f32],
     q: Output<'a>,
     k: Output<'a>,
@@ -161,8 +162,12 @@ impl Mixing<'_> {
         let (dim, [k0, k1]) = (shape.head_dim, shape.conv_kernels);
         let channel = head * dim;
         let bias = channel..channel + dim;
-        let depthwise = &self.depthwise[channel * k0..(channel + dim) * k0];
-        let filter = Filter::new(depthwise, &w.depthwise_bias[bias.clone()], [k0, k1]);
+        let filter = Filter {
+            taps: &self.depthwise[channel..],
+            channels: shape.channels(),
+            bias: &w.depthwise_bias[bias.clone()],
+            kernels: [k0, k1],
+        };
         let key = head.checked_sub(shape.query_heads);
         let (tensor, column) = match key {
             None => (&self.projected.q, channel),

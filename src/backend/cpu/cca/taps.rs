@@ -33,24 +33,13 @@ impl Frames<'_> {
 
 /// The head's part of the depthwise convolution.
 pub(super) struct Filter<'a> {
-    /// `[K0, dim]`.
-    weights: Vec<f32>,
-    bias: &'a [f32],
+    /// The first tap's weights of the head's channels; those of the next are
+    /// `channels` further on.
+    pub taps: &'a [f32],
+    pub channels: usize,
+    pub bias: &'a [f32],
     /// Taps of the depthwise convolution, and of the grouped one.
-    kernels: [usize; 2],
-}
-
-impl<'a> Filter<'a> {
-    /// `depthwise` is `[dim, K0]`.
-    pub fn new(depthwise: &[f32], bias: &'a [f32], kernels: [usize; 2]) -> Self {
-        let dim = bias.len();
-        let tap = |tap: usize| (0..dim).map(move |i| depthwise[i * kernels[0] + tap]);
-        Self {
-            weights: (0..kernels[0]).flat_map(tap).collect(),
-            bias,
-            kernels,
-        }
-    }
+    pub kernels: [usize; 2],
 }
 
 per_level! {
@@ -75,11 +64,12 @@ fn gather_body(
     convolved: &mut Vec<f32>,
     taps: &mut [f32],
 ) {
-    let (dim, [_, k1]) = (frames.dim, filter.kernels);
+    let (dim, [k0, k1]) = (frames.dim, filter.kernels);
     convolved.resize((rows.len() + k1 - 1) * dim, 0.0);
     for (i, sums) in convolved.chunks_exact_mut(dim).enumerate() {
         sums.copy_from_slice(filter.bias);
-        for (step, weights) in filter.weights.chunks_exact(dim).enumerate() {
+        for step in 0..k0 {
+            let weights = &filter.taps[step * filter.channels..][..dim];
             let frame = frames.get(rows.start + i + step);
             for ((sum, w), x) in sums.iter_mut().zip(weights).zip(frame) {
                 *sum += w * x;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::part_size;
 
-/// Bytes that a thread fetches at most: a small part of its own cache.
-const MOST: usize = 128 << 10;
+/// Bytes that a thread fetches at most: a part of its own cache.
+const MOST: usize = 512 << 10;
 
 /// Lines that are asked for before a thread looks whether there is work again.
 const STEP: usize = 16;

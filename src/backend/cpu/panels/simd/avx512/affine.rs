@@ -23,13 +23,14 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
     let groups = w.width / group;
     let steps = group / (4 * V);
     let block = steps * 64 + scales.block_bytes();
-    let data = panels.map(|place| place.data);
-    let planes = panels.map(|place| place.low);
     let split = matches!(w.encoding, Encoding::Split { .. });
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
-    let sums: [*const f32; T] =
-        std::array::from_fn(|t| sums[(token + t - first) * groups..].as_ptr());
+    // Loops, not closures: what a closure does is not compiled for these features.
+    let (mut high, mut low, mut sums_at) = ([x.high(token).as_ptr(); T], [x.low(token).as_ptr(); T], [sums.as_ptr(); T]);
+    for t in 0..T {
+        high[t] = x.high(token + t).as_ptr();
+        low[t] = x.low(token + t).as_ptr();
+        sums_at[t] = sums[(token + t - first) * groups..].as_ptr();
+    }
     let mut totals = [[_mm512_setzero_ps(); P]; T];
     for g in 0..groups {
         let mut upper = [[_mm512_setzero_si512(); P]; T];
@@ -40,9 +41,9 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
             for step in 0..steps {
                 let mut vectors = [[_mm512_setzero_si512(); V]; P];
                 for p in 0..P {
-                    let at = data[p].add(g * block + step * 64);
+                    let at = panels[p].data.add(g * block + step * 64);
                     _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(ahead).cast());
-                    let low_at = planes[p].wrapping_add((g * steps + step) * 64);
+                    let low_at = panels[p].low.wrapping_add((g * steps + step) * 64);
                     if split {
                         _mm_prefetch::<_MM_HINT_T0>(low_at.wrapping_add(ahead).cast());
                     }
@@ -60,26 +61,27 @@ pub(super) unsafe fn affine<const P: usize, const T: usize, const V: usize, C: C
                 }
             }
             for p in 0..P {
-                let pairs_at = data[p].add(g * block + steps * 64);
+                let pairs_at = panels[p].data.add(g * block + steps * 64);
                 _mm_prefetch::<_MM_HINT_T0>(pairs_at.wrapping_add(ahead).cast());
                 let [scale, bias] = pairs(pairs_at, scales);
                 for t in 0..T {
                     let dot = _mm512_add_epi32(_mm512_slli_epi32::<7>(upper[t][p]), lower[t][p]);
                     let total = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), totals[t][p]);
-                    let sum = _mm512_set1_ps(sums[t].add(g).read());
+                    let sum = _mm512_set1_ps(sums_at[t].add(g).read());
                     totals[t][p] = _mm512_fmadd_ps(bias, sum, total);
                 }
             }
         }
     }
-    std::array::from_fn(|t| {
+    let mut products = [[[0.0f32; PANEL]; P]; T];
+    for t in 0..T {
         let scale = _mm512_set1_ps(x.scales[token + t]);
-        totals[t].map(|total| {
-            let mut y = [0.0f32; PANEL];
+        for p in 0..P {
+            let y = _mm512_mul_ps(totals[t][p], scale);
             // SAFETY: 16 floats.
-            unsafe { _mm512_storeu_ps(y.as_mut_ptr(), _mm512_mul_ps(total, scale)) };
-            y
-        })
-    })
+            unsafe { _mm512_storeu_ps(products[t][p].as_mut_ptr(), y) };
+        }
+    }
+    products
 }
 }

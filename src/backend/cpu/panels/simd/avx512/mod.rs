@@ -61,8 +61,8 @@ type Products<const P: usize, const T: usize> = [[[f32; PANEL]; P]; T];
 
 /// Panels and tokens whose products are computed together.
 #[derive(Clone, Copy)]
-struct Tile<'a> {
-    w: &'a IntegerPanels,
+struct Tile {
+    from: Panels,
     panel: usize,
     /// From one panel of the tile to the next.
     apart: usize,
@@ -86,21 +86,46 @@ struct Place {
     low: *const u8,
 }
 
-impl Place {
-    fn of(w: &IntegerPanels, panel: usize) -> Self {
-        let data = w.panel(panel).as_ptr();
-        let low = match &w.encoding {
-            Encoding::Split { low, .. } => low[panel * (low.len() / w.panels())..].as_ptr(),
-            _ => data,
+/// A matrix's panels: the first one, and how far each is from the one before.
+#[derive(Clone, Copy)]
+struct Panels {
+    first: Place,
+    bytes: usize,
+    low_bytes: usize,
+}
+
+impl Panels {
+    fn of(w: &IntegerPanels) -> Self {
+        let data = w.data.as_ptr();
+        let (low, low_bytes) = match &w.encoding {
+            Encoding::Split { low, .. } => (low.as_ptr(), low.len() / w.panels().max(1)),
+            _ => (data, w.panel_bytes()),
         };
-        Self { data, low }
+        Self {
+            first: Place { data, low },
+            bytes: w.panel_bytes(),
+            low_bytes,
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, panel: usize) -> Place {
+        Place {
+            data: self.first.data.wrapping_add(panel * self.bytes),
+            low: self.first.low.wrapping_add(panel * self.low_bytes),
+        }
     }
 }
 
-impl Tile<'_> {
+impl Tile {
+    #[inline(always)]
     fn reads<const P: usize>(&self) -> Reads<P> {
+        let mut panels = [self.from.first; P];
+        for (p, place) in panels.iter_mut().enumerate() {
+            *place = self.from.at(self.panel + p * self.apart);
+        }
         Reads {
-            panels: std::array::from_fn(|p| Place::of(self.w, self.panel + p * self.apart)),
+            panels,
             token: self.token,
             ahead: self.ahead,
         }
@@ -148,14 +173,15 @@ fn walk(
     panels: Range<usize>,
     tokens: Range<usize>,
     most: usize,
-    mut tile: impl FnMut(usize, usize, Tile<'_>),
+    mut tile: impl FnMut(usize, usize, Tile),
 ) {
+    let from = Panels::of(w);
     if tokens.len() <= TOKENS {
         let streams = if tokens.len() == 1 { STREAMS } else { most };
         let apart = panels.len() / streams;
         let rest = panels.start + apart * streams;
         let at = |panel| Tile {
-            w,
+            from,
             panel,
             apart,
             token: tokens.start,
@@ -178,7 +204,7 @@ fn walk(
             };
             for tokens in parts(tokens.clone(), TOKENS) {
                 let at = Tile {
-                    w,
+                    from,
                     panel,
                     apart: 1,
                     token: tokens.start,
@@ -264,18 +290,19 @@ pub unsafe fn pair(
     sink: PairSink<'_>,
 ) {
     let half = panels.len() / 2;
+    let (of_a, of_b) = (Panels::of(a), Panels::of(b));
     let reads = |panel: usize| Reads {
         panels: [
-            Place::of(a, panel),
-            Place::of(a, panel + half),
-            Place::of(b, panel),
-            Place::of(b, panel + half),
+            of_a.at(panel),
+            of_a.at(panel + half),
+            of_b.at(panel),
+            of_b.at(panel + half),
         ],
         token,
         ahead: AHEAD,
     };
     let last = |panel: usize| Reads {
-        panels: [Place::of(a, panel), Place::of(b, panel)],
+        panels: [of_a.at(panel), of_b.at(panel)],
         token,
         ahead: AHEAD,
     };

@@ -29,14 +29,17 @@ pub(super) unsafe fn mxtq<const N: usize, const T: usize, const P: usize, L: Loo
         }
     };
     let norms_at = w.width / (4 * L::VECTORS) * 64;
-    std::array::from_fn(|t| {
-        std::array::from_fn(|n| {
-            // SAFETY: the norms of 16 rows follow the codes.
-            let norms = unsafe { _mm512_loadu_ps(reads.panels[n].data.add(norms_at).cast()) };
+    // Loops, not closures: what a closure does is not compiled for these features.
+    let mut products = [[[0.0f32; PANEL]; N]; T];
+    for n in 0..N {
+        // SAFETY: the norms of 16 rows follow the codes.
+        let norms = unsafe { _mm512_loadu_ps(reads.panels[n].data.add(norms_at).cast()) };
+        for t in 0..T {
             // SAFETY: the features are enabled here.
-            unsafe { finished(sums[t][n], norms, x, reads.token + t, lut) }
-        })
-    })
+            products[t][n] = unsafe { finished(sums[t][n], norms, x, reads.token + t, lut) };
+        }
+    }
+    products
 }
 }
 
@@ -59,16 +62,18 @@ unsafe fn sums<const N: usize, const T: usize, const P: usize, const A: usize, L
 ) -> Sums<N, T, P> {
     let Reads { panels, token, ahead } = reads;
     let steps = w.width / (4 * L::VECTORS);
-    let data = panels.map(|place| place.data);
-    let high: [*const i8; T] = std::array::from_fn(|t| x.high(token + t).as_ptr());
-    let low: [*const i8; T] = std::array::from_fn(|t| x.low(token + t).as_ptr());
+    let (mut high, mut low) = ([x.high(token).as_ptr(); T], [x.low(token).as_ptr(); T]);
+    for t in 0..T {
+        high[t] = x.high(token + t).as_ptr();
+        low[t] = x.low(token + t).as_ptr();
+    }
     let mut sums: [Sums<N, T, P>; A] = [[[[[_mm512_setzero_si512(); 2]; P]; N]; T]; A];
     for step in 0..steps {
         // SAFETY: `steps` vectors of each panel; the width's columns of each token.
         unsafe {
             let mut packed = [_mm512_setzero_si512(); N];
             for n in 0..N {
-                let at = data[n].add(step * 64);
+                let at = panels[n].data.add(step * 64);
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(ahead).cast());
                 packed[n] = _mm512_loadu_si512(at.cast());
             }
@@ -124,10 +129,9 @@ pub unsafe fn finished<const P: usize>(
     let offset = _mm512_set1_epi64(128 * i64::from(x.total(token)));
     let mut dot = [_mm512_setzero_si512(); 2];
     for [upper, lower] in dots {
-        for (dot, [upper, lower]) in dot.iter_mut().zip([
-            [upper, lower].map(|v| _mm512_castsi512_si256(v)),
-            [upper, lower].map(|v| _mm512_extracti64x4_epi64::<1>(v)),
-        ]) {
+        let first = [_mm512_castsi512_si256(upper), _mm512_castsi512_si256(lower)];
+        let second = [_mm512_extracti64x4_epi64::<1>(upper), _mm512_extracti64x4_epi64::<1>(lower)];
+        for (dot, [upper, lower]) in dot.iter_mut().zip([first, second]) {
             let upper = _mm512_slli_epi64::<7>(_mm512_cvtepi32_epi64(upper));
             let plane = _mm512_add_epi64(upper, _mm512_cvtepi32_epi64(lower));
             let plane = _mm512_sub_epi64(plane, offset);
