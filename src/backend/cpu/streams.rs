@@ -9,16 +9,15 @@ use super::context::Context;
 use super::panels::IntegerPanels;
 use super::pool::Stream;
 
-/// Bytes that a thread should claim at once: less would be mostly beginnings.
-const PART_BYTES: usize = 48 << 10;
+/// Bytes that a thread claims at least: less would be mostly beginnings, with more
+/// the others wait too long for the last.
+const PART_BYTES: usize = 16 << 10;
 
-/// Items of this size that are claimed at least: a multiple of the panels that
-/// kernels read at a time.
+/// Items of this size that are claimed at least.
 pub(super) fn grain(item_bytes: usize) -> usize {
     PART_BYTES
         .div_ceil(item_bytes.max(1))
         .min(8)
-        .next_multiple_of(4)
 }
 
 /// Panels of `all` weights of which `first` is the first.

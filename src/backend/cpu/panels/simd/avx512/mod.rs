@@ -189,7 +189,10 @@ fn walk(
         };
         let starts = panels.start..panels.start + apart;
         starts.for_each(|panel| tile(streams, tokens.len(), at(panel)));
-        (rest..panels.end).for_each(|panel| tile(1, tokens.len(), at(panel)));
+        for rest in parts(rest..panels.end, most) {
+            let last = Tile { apart: 1, ..at(rest.start) };
+            tile(rest.len(), tokens.len(), last);
+        }
         return;
     }
     let bytes = w.panel_bytes();
