@@ -259,16 +259,17 @@ pub(super) fn merge_norm(
     eps: f32,
 ) -> (Tensor, Tensor) {
     let (rows, cols) = (block.rows(), block.cols());
+    let weighted = residual.as_ref().and(weights.residual.as_ref());
     let merging = Merging {
         hidden: slices(&weights.hidden),
-        residual: weights.residual.as_ref().map(slices),
+        residual: weighted.map(slices),
         gain,
         eps,
     };
     let mut block = block.into_data();
-    let (mut stream, merging) = match residual {
-        Some(residual) => (residual.into_data(), merging),
-        None => (Buffer::of(block.len()), merging.without_residual()),
+    let mut stream = match residual {
+        Some(residual) => residual.into_data(),
+        None => Buffer::of(block.len()),
     };
     let (normed, merged) = (
         Output::new(&mut block, cols),
@@ -297,15 +298,6 @@ struct Merging<'a> {
     residual: Option<(&'a [f32], &'a [f32])>,
     gain: &'a [f32],
     eps: f32,
-}
-
-impl Merging<'_> {
-    fn without_residual(self) -> Self {
-        Self {
-            residual: None,
-            ..self
-        }
-    }
 }
 
 /// Columns that are merged, and then squared while they are near.

@@ -13,6 +13,10 @@ use super::weight::{Packed, Weight};
 /// Columns times rows of a float matrix below which a second thread does not pay.
 const PARALLEL_FROM: usize = 1 << 15;
 
+/// Panels of floats that kernels multiply with a token at a time: one alone would
+/// wait for its own sums.
+const AT_ONCE: usize = 4;
+
 /// `x W^T` (+ bias), `[x.rows, weight.rows]`.
 pub(super) fn linear(cx: &Context, weight: &Weight, x: &Tensor, bias: Option<&[f32]>) -> Tensor {
     let (tokens, out) = (x.rows(), weight.matrix().rows);
@@ -104,9 +108,7 @@ fn integers(
 fn floats(cx: &Context, w: &FloatPanels, x: &[f32], output: &Output<'_>, bias: Option<&[f32]>) {
     let work = (w.cols * x.len().div_ceil(w.cols.max(1)) * PANEL).max(1);
     let item_bytes = w.data.len() / w.panels().max(1);
-    let grain = PARALLEL_FROM
-        .div_ceil(work)
-        .max(streams::grain(item_bytes).min(4));
+    let grain = PARALLEL_FROM.div_ceil(work).next_multiple_of(AT_ONCE);
     let stream = Stream {
         address: w.data.as_ptr().addr(),
         beside: None,

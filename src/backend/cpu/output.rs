@@ -1,7 +1,6 @@
 //! A matrix of results that threads write together.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::panels::PANEL;
 
@@ -76,23 +75,6 @@ impl<'a> Output<'a> {
         unsafe {
             let place = self.data.add(row * self.cols + first);
             place.cast::<[f32; PANEL]>().write(y);
-        }
-    }
-
-    /// Some columns of a row.
-    ///
-    /// # Safety
-    /// No other thread touches these columns of this row while the slice lives.
-    #[allow(
-        clippy::mut_from_ref,
-        reason = "parts are disjoint, as the contract says"
-    )]
-    pub unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
-        assert!(row < self.rows && columns.start <= columns.end && columns.end <= self.cols);
-        // SAFETY: within the matrix, and the caller's alone.
-        unsafe {
-            let first = self.data.add(row * self.cols + columns.start);
-            std::slice::from_raw_parts_mut(first, columns.len())
         }
     }
 

@@ -24,21 +24,22 @@ struct Manner {
     ahead: usize,
 }
 
-const MANNERS: [Manner; 8] = {
-    let mut all = [Manner {
-        places: 1,
-        ahead: 0,
-    }; 8];
-    let mut i = 0;
-    while i < 8 {
-        all[i] = Manner {
-            places: 1 << (i / 2),
-            ahead: i % 2 * 4096,
-        };
-        i += 1;
+const MANNERS: [Manner; 8] = [
+    Manner::of(1, 0),
+    Manner::of(1, 4096),
+    Manner::of(2, 0),
+    Manner::of(2, 4096),
+    Manner::of(4, 0),
+    Manner::of(4, 4096),
+    Manner::of(8, 0),
+    Manner::of(8, 4096),
+];
+
+impl Manner {
+    const fn of(places: usize, ahead: usize) -> Self {
+        Self { places, ahead }
     }
-    all
-};
+}
 
 /// A buffer to read, and the threads that read it.
 pub struct ReadRoof {
@@ -75,11 +76,8 @@ pub fn read_roof(options: &CpuOptions, bytes: usize) -> io::Result<ReadRoof> {
             *best = roof.pass(manner).max(*best);
         }
     }
-    let most = best.iter().copied().fold(0.0, f64::max);
-    let manners = MANNERS.into_iter().zip(best);
-    if let Some((manner, _)) = manners.into_iter().find(|(_, speed)| *speed == most) {
-        roof.manner = manner;
-    }
+    let fastest = (0..MANNERS.len()).max_by(|&a, &b| f64::total_cmp(&best[a], &best[b]));
+    roof.manner = MANNERS[fastest.unwrap_or(0)];
     Ok(roof)
 }
 

@@ -232,14 +232,14 @@ impl Mixing<'_> {
             None => {
                 let place = head * dim..(head + 1) * dim;
                 // SAFETY: each head of a row is one thread's.
-                let out = unsafe { self.q.part(row, place.clone()) };
+                let out = unsafe { self.q.columns(row, place.start, dim) };
                 let k = &k[head / group * dim..][..dim];
                 finish::query(level, finished, &q[place], k, out);
             }
             Some(key) => {
                 let place = key * dim..(key + 1) * dim;
                 // SAFETY: as above.
-                let out = unsafe { self.k.part(row, place.clone()) };
+                let out = unsafe { self.k.columns(row, place.start, dim) };
                 let queries = &q[key * group * dim..(key + 1) * group * dim];
                 finish::key(level, finished, queries, &k[place], self.w.temp[key], out);
             }

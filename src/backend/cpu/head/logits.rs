@@ -92,9 +92,9 @@ impl Shared<'_> {
         let upper = uppers[0];
         // SAFETY: the caller's.
         unsafe {
-            self.values.write(0, panel * PANEL, &y);
-            self.sigmas.write(0, panel * PANEL, sigma);
-            self.uppers.write(0, panel, &[upper]);
+            self.values.panel(0, panel, &y, None);
+            self.sigmas.panel(0, panel, sigma, None);
+            self.uppers.columns(0, panel, 1)[0] = upper;
         }
     }
 

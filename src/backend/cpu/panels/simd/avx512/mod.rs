@@ -43,15 +43,15 @@ const STREAMS: usize = 4;
 macro_rules! sized {
     ($panels:expr, $tokens:expr, $kernel:ident, [$($of:tt)*], ($($arg:expr),*), $tile:expr, $sink:expr) => {
         match ($panels, $tokens) {
-            (4, 1) => $tile.give($kernel::<4, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (2, 1) => $tile.give($kernel::<2, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (2, 2) => $tile.give($kernel::<2, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (2, 3) => $tile.give($kernel::<2, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (2, _) => $tile.give($kernel::<2, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (_, 1) => $tile.give($kernel::<1, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (_, 2) => $tile.give($kernel::<1, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
-            (_, 3) => $tile.give($kernel::<1, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
-            _ => $tile.give($kernel::<1, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (4, 1) => $tile.give(&$kernel::<4, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 1) => $tile.give(&$kernel::<2, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 2) => $tile.give(&$kernel::<2, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, 3) => $tile.give(&$kernel::<2, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (2, _) => $tile.give(&$kernel::<2, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 1) => $tile.give(&$kernel::<1, 1, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 2) => $tile.give(&$kernel::<1, 2, $($of)*>($($arg),*, $tile.reads()), $sink),
+            (_, 3) => $tile.give(&$kernel::<1, 3, $($of)*>($($arg),*, $tile.reads()), $sink),
+            _ => $tile.give(&$kernel::<1, 4, $($of)*>($($arg),*, $tile.reads()), $sink),
         }
     };
 }
@@ -131,7 +131,7 @@ impl Tile {
         }
     }
 
-    fn give<const P: usize, const T: usize>(&self, products: Products<P, T>, sink: Sink<'_>) {
+    fn give<const P: usize, const T: usize>(&self, products: &Products<P, T>, sink: Sink<'_>) {
         for (t, products) in products.iter().enumerate() {
             for (p, y) in products.iter().enumerate() {
                 sink(self.token + t, self.panel + p * self.apart, y);
@@ -313,14 +313,14 @@ pub unsafe fn pair(
         ($kernel:ident, [$($of:tt)*], ($($arg:expr),*)) => {{
             for panel in panels.start..panels.start + half {
                 // SAFETY: the caller's.
-                let [[a0, a1, b0, b1]] = unsafe { $kernel::<4, 1, $($of)*>($($arg),*, reads(panel)) };
-                sink(panel, &a0, &b0);
-                sink(panel + half, &a1, &b1);
+                let [y] = &unsafe { $kernel::<4, 1, $($of)*>($($arg),*, reads(panel)) };
+                sink(panel, &y[0], &y[2]);
+                sink(panel + half, &y[1], &y[3]);
             }
             if panels.len() % 2 == 1 {
                 // SAFETY: as above.
-                let [[a, b]] = unsafe { $kernel::<2, 1, $($of)*>($($arg),*, last(panels.end - 1)) };
-                sink(panels.end - 1, &a, &b);
+                let [y] = &unsafe { $kernel::<2, 1, $($of)*>($($arg),*, last(panels.end - 1)) };
+                sink(panels.end - 1, &y[0], &y[1]);
             }
         }};
     }
