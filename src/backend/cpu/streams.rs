@@ -15,9 +15,7 @@ const PART_BYTES: usize = 16 << 10;
 
 /// Items of this size that are claimed at least.
 pub(super) fn grain(item_bytes: usize) -> usize {
-    PART_BYTES
-        .div_ceil(item_bytes.max(1))
-        .min(8)
+    PART_BYTES.div_ceil(item_bytes.max(1)).min(8)
 }
 
 /// Panels of `all` weights of which `first` is the first.

@@ -32,7 +32,11 @@ impl<'a> Job<'a> {
     /// `None` if the codes are not affine.
     pub fn new(w: &IntegerPanels, x: &'a Activations, scratch: &mut Scratch) -> Option<Self> {
         let (bits, group, scales) = match &w.encoding {
-            Encoding::Affine { bits, group, scales } => (*bits as usize, *group, *scales),
+            Encoding::Affine {
+                bits,
+                group,
+                scales,
+            } => (*bits as usize, *group, *scales),
             Encoding::Split { group, scales, .. } => (4, *group, *scales),
             Encoding::Mxtq { .. } => return None,
         };
@@ -53,7 +57,8 @@ impl<'a> Job<'a> {
 
     /// Room for the unpacked codes of panel `p` of two.
     pub fn unpacked(&self, p: usize) -> *mut u8 {
-        self.unpacked.wrapping_add(p * self.groups * self.group * PANEL)
+        self.unpacked
+            .wrapping_add(p * self.groups * self.group * PANEL)
     }
 }
 
@@ -148,7 +153,12 @@ pub(super) unsafe fn block(
 
 /// The integers as floats, `[tiles, groups, TOKENS]`; zeros for tokens that a
 /// tile lacks.
-pub(super) fn floats(x: &Activations, tokens: Range<usize>, groups: usize, out: &mut Vec<f32>) -> *const f32 {
+pub(super) fn floats(
+    x: &Activations,
+    tokens: Range<usize>,
+    groups: usize,
+    out: &mut Vec<f32>,
+) -> *const f32 {
     out.clear();
     for tile in parts(tokens, TOKENS) {
         let first = out.len();

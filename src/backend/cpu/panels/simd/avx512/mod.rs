@@ -190,7 +190,10 @@ fn walk(
         let starts = panels.start..panels.start + apart;
         starts.for_each(|panel| tile(streams, tokens.len(), at(panel)));
         for rest in parts(rest..panels.end, most) {
-            let last = Tile { apart: 1, ..at(rest.start) };
+            let last = Tile {
+                apart: 1,
+                ..at(rest.start)
+            };
             tile(rest.len(), tokens.len(), last);
         }
         return;

@@ -251,9 +251,7 @@ unsafe fn affine<const T: usize, const V: usize, C: Codes<V, 1>>(
 
 /// Upper and lower planes of `T` tokens.
 fn integers<const T: usize>(x: &Activations, token: usize) -> [[&[i8]; 2]; T] {
-    std::array::from_fn(|t| {
-        [x.high(token + t), x.low(token + t)]
-    })
+    std::array::from_fn(|t| [x.high(token + t), x.low(token + t)])
 }
 
 features! {
