@@ -92,9 +92,9 @@ pub(super) unsafe fn block(
                 sized(&job, &pass, sink, |g| {
                     fetch(g);
                     ahead_low.iter().for_each(|ahead| ahead.fetch(g));
-                    for p in 0..2 {
+                    for (p, low) in low.iter().enumerate() {
                         let (at, out) = place(p, g);
-                        unpack(at, low[p].add(g * job.codes_bytes), job.group, split, out);
+                        unpack(at, low.add(g * job.codes_bytes), job.group, split, out);
                     }
                 });
             },
