@@ -23,9 +23,8 @@ pub struct Activations {
     pub order: Order,
     /// Columns per sum in `sums`.
     pub group: usize,
-    /// From a token's integers in a plane to the next token's.
-    pub stride: usize,
-    /// From a token's upper integers to its lower ones.
+    /// From a token's upper integers to its lower ones, and from these to the next
+    /// token's upper ones.
     pub apart: usize,
     /// `[tokens, 2, apart]`: of each token the upper integers, then the lower ones,
     /// within -64..64; empty for instruction sets that read `whole`.
@@ -106,15 +105,13 @@ impl Activations {
             true => (width / LINE).next_multiple_of(2) * LINE + LINE,
             false => width.next_multiple_of(LINE),
         };
-        let stride = 2 * apart;
         let mut all = Self {
             tokens,
             width,
             order: weight.order(),
             group,
-            stride,
             apart,
-            planes: Plane::of(if planes { tokens * stride } else { 0 }),
+            planes: Plane::of(if planes { tokens * 2 * apart } else { 0 }),
             whole: vec![0; if planes { 0 } else { size }],
             sums: vec![0; tokens * (width / group)],
             scales: vec![0.0; tokens],
@@ -151,24 +148,23 @@ impl Activations {
 
     /// A token's upper integers, `[width]`.
     pub fn high(&self, token: usize) -> &[i8] {
-        &self.planes[token * self.stride..][..self.width]
+        &self.planes[2 * token * self.apart..][..self.width]
     }
 
     /// A token's lower integers, `[width]`.
     pub fn low(&self, token: usize) -> &[i8] {
-        &self.planes[token * self.stride + self.apart..][..self.width]
+        &self.planes[(2 * token + 1) * self.apart..][..self.width]
     }
 
     /// Both planes of some tokens, `[tokens, 2, apart]`.
     #[cfg(target_arch = "x86_64")]
     pub fn planes(&self, tokens: Range<usize>) -> &[i8] {
-        &self.planes[tokens.start * self.stride..tokens.end * self.stride]
+        &self.planes[2 * tokens.start * self.apart..2 * tokens.end * self.apart]
     }
 
     fn shared(&mut self) -> Shared {
         Shared {
             width: self.width,
-            stride: self.stride,
             apart: self.apart,
             has_planes: !self.planes.is_empty(),
             groups: self.width / self.group,
@@ -194,9 +190,9 @@ impl Activations {
     /// If the buffers are not those of so many tokens.
     pub fn check(&self) {
         let size = self.tokens * self.width;
-        let planes = self.planes.len() == self.tokens * self.stride;
+        let planes = self.planes.len() == 2 * self.tokens * self.apart;
         assert!(planes || self.whole.len() == size);
-        assert!(self.apart >= self.width && self.stride == 2 * self.apart);
+        assert!(self.apart >= self.width);
         assert!(self.sums.len() == self.tokens * (self.width / self.group));
         assert!(self.scales.len() == self.tokens);
     }
@@ -205,7 +201,6 @@ impl Activations {
 /// Where threads write the tokens they have.
 struct Shared {
     width: usize,
-    stride: usize,
     apart: usize,
     groups: usize,
     has_planes: bool,
@@ -229,7 +224,7 @@ impl Shared {
         };
         // Where there are none, nothing is read here.
         let high = match self.has_planes {
-            true => self.planes.wrapping_add(token * self.stride),
+            true => self.planes.wrapping_add(2 * token * self.apart),
             false => self.planes,
         };
         // SAFETY: each buffer holds this many elements per token; a length of 0

@@ -249,37 +249,13 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
                 steps = inout(reg) group / columns => _,
                 columns = in(reg) columns,
                 codes_step = in(reg) columns * PANEL,
-                stride = in(reg) x.stride,
+                stride = in(reg) 2 * x.apart,
                 row = in(reg) ROW,
                 out($upper) _, out($lower) _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
                 options(nostack, readonly),
             )
         };
     }
-    macro_rules! store {
-        ($g:expr, $upper:literal, $lower:literal) => {
-            asm!(
-                concat!("tilestored [{results} + {row}], ", $upper),
-                concat!("tilestored [{results} + {row} + 1024], ", $lower),
-                results = in(reg) job.results.add($g % 2 * 2 * TILE),
-                row = in(reg) ROW,
-                options(nostack, preserves_flags),
-            )
-        };
-    }
-    if groups > 0 {
-        // SAFETY: the caller's.
-        unsafe {
-            configure(p.tokens.len(), columns);
-            prepare(0);
-            if groups > 1 {
-                prepare(1);
-            }
-            multiply!(0, "tmm0", "tmm1");
-        }
-    }
-    // Group `g + 1` is multiplied, `g` leaves the tiles, `g - 1` is applied: no
-    // result is waited for.
     // SAFETY: group `g`'s scales, results and sums lie where they are said to.
     let mut share = |g: usize| unsafe {
         let [scale, bias] = pairs(p.pairs.add(g * job.block), scales);
@@ -287,30 +263,10 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
         let lower = results.add(TILE);
         apply(&mut totals, [results, lower], ROW, [scale, bias], p.sums.add(g * TOKENS));
     };
-    for g in 0..groups {
-        if g + 2 < groups {
-            prepare(g + 2);
-        }
-        // SAFETY: the caller's.
-        unsafe {
-            if g % 2 == 0 {
-                if g + 1 < groups {
-                    multiply!((g + 1), "tmm2", "tmm3");
-                }
-                store!(g, "tmm0", "tmm1");
-            } else {
-                if g + 1 < groups {
-                    multiply!((g + 1), "tmm0", "tmm1");
-                }
-                store!(g, "tmm2", "tmm3");
-            }
-        }
-        if g > 0 {
-            share(g - 1);
-        }
-    }
-    if groups > 0 {
-        share(groups - 1);
+    // SAFETY: the caller's.
+    unsafe {
+        configure(p.tokens.len(), columns);
+        pipeline!(groups, job.results, prepare, multiply, share);
     }
     let panel = p.panel;
     for (token, total) in p.tokens.clone().zip(totals) {

@@ -173,30 +173,6 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
             )
         };
     }
-    macro_rules! store {
-        ($g:expr, $a:literal, $b:literal) => {
-            asm!(
-                concat!("tilestored [{results} + {row}], ", $a),
-                concat!("tilestored [{results} + {row} + 1024], ", $b),
-                results = in(reg) job.results.add($g % 2 * 2 * TILE),
-                row = in(reg) ROW,
-                options(nostack, preserves_flags),
-            )
-        };
-    }
-    if groups > 0 {
-        // SAFETY: the caller's.
-        unsafe {
-            configure(2 * p.tokens.len(), columns);
-            prepare(0);
-            if groups > 1 {
-                prepare(1);
-            }
-            multiply!(0, "tmm0", "tmm1");
-        }
-    }
-    // Group `g + 1` is multiplied, `g` leaves the tiles, `g - 1` is applied: no
-    // result is waited for.
     let mut share = |g: usize| {
         for (n, totals) in totals.iter_mut().enumerate() {
             // SAFETY: group `g`'s scales, results and sums lie where they are said to.
@@ -208,30 +184,10 @@ unsafe fn pass<const M: usize>(job: &Job<'_>, p: &Pass, sink: Sink<'_>, prepare:
             }
         }
     };
-    for g in 0..groups {
-        if g + 2 < groups {
-            prepare(g + 2);
-        }
-        // SAFETY: the caller's.
-        unsafe {
-            if g % 2 == 0 {
-                if g + 1 < groups {
-                    multiply!((g + 1), "tmm2", "tmm3");
-                }
-                store!(g, "tmm0", "tmm1");
-            } else {
-                if g + 1 < groups {
-                    multiply!((g + 1), "tmm0", "tmm1");
-                }
-                store!(g, "tmm2", "tmm3");
-            }
-        }
-        if g > 0 {
-            share(g - 1);
-        }
-    }
-    if groups > 0 {
-        share(groups - 1);
+    // SAFETY: the caller's.
+    unsafe {
+        configure(2 * p.tokens.len(), columns);
+        pipeline!(groups, job.results, prepare, multiply, share);
     }
     for (panel, totals) in p.panels.into_iter().zip(totals) {
         for (token, total) in p.tokens.clone().zip(totals) {

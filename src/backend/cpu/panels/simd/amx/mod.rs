@@ -8,6 +8,56 @@
 //! 4 products take 4 times as long). So all loads of a step come first, and few
 //! tokens have both planes of their activations in one tile.
 
+/// Lets two tiles of results go to memory, one after the other.
+macro_rules! store_pair {
+    ($to:expr, $a:literal, $b:literal) => {
+        asm!(
+            concat!("tilestored [{to} + {row}], ", $a),
+            concat!("tilestored [{to} + {row} + 1024], ", $b),
+            to = in(reg) $to,
+            row = in(reg) ROW,
+            options(nostack, preserves_flags),
+        )
+    };
+}
+
+/// All groups in turn: group `g + 2` is prepared, `g + 1` multiplied, `g` leaves the
+/// tiles, `g - 1` is applied, so that no result is waited for. `$multiply` fills
+/// two tiles, which go to `$results`, those of even and of odd groups apart.
+macro_rules! pipeline {
+    ($groups:expr, $results:expr, $prepare:expr, $multiply:ident, $share:expr) => {{
+        if $groups > 0 {
+            $prepare(0);
+            if $groups > 1 {
+                $prepare(1);
+            }
+            $multiply!(0, "tmm0", "tmm1");
+        }
+        for g in 0..$groups {
+            if g + 2 < $groups {
+                $prepare(g + 2);
+            }
+            if g % 2 == 0 {
+                if g + 1 < $groups {
+                    $multiply!((g + 1), "tmm2", "tmm3");
+                }
+                store_pair!($results, "tmm0", "tmm1");
+            } else {
+                if g + 1 < $groups {
+                    $multiply!((g + 1), "tmm0", "tmm1");
+                }
+                store_pair!($results.add(2 * TILE), "tmm2", "tmm3");
+            }
+            if g > 0 {
+                $share(g - 1);
+            }
+        }
+        if $groups > 0 {
+            $share($groups - 1);
+        }
+    }};
+}
+
 mod affine;
 mod affine_few;
 mod mxtq;

@@ -200,13 +200,7 @@ unsafe fn few_pass<const B: usize>(
                 );
             }
         }
-        asm!(
-            "tilestored [{results} + {row}], tmm0",
-            "tilestored [{results} + {row} + 1024], tmm1",
-            results = in(reg) results,
-            row = in(reg) ROW,
-            options(nostack, preserves_flags),
-        );
+        store_pair!(results, "tmm0", "tmm1");
     }
 }
 }
@@ -260,7 +254,7 @@ unsafe fn pass<const B: usize>(
                     low = in(reg) low,
                     codes = in(reg) codes,
                     others = in(reg) codes.add(KEPT * TILE),
-                    stride = in(reg) x.stride,
+                    stride = in(reg) 2 * x.apart,
                     row = in(reg) ROW,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
@@ -276,28 +270,16 @@ unsafe fn pass<const B: usize>(
                     high = in(reg) high,
                     low = in(reg) low,
                     codes = in(reg) codes,
-                    stride = in(reg) x.stride,
+                    stride = in(reg) 2 * x.apart,
                     row = in(reg) ROW,
                     out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm5") _, out("tmm6") _,
                     options(nostack, readonly, preserves_flags),
                 );
             }
         }
-        asm!(
-            "tilestored [{results} + {row}], tmm0",
-            "tilestored [{results} + {row} + 1024], tmm1",
-            results = in(reg) results,
-            row = in(reg) ROW,
-            options(nostack, preserves_flags),
-        );
+        store_pair!(results, "tmm0", "tmm1");
         if B == 2 {
-            asm!(
-                "tilestored [{results} + {row} + 2048], tmm2",
-                "tilestored [{results} + {row} + 3072], tmm3",
-                results = in(reg) results,
-                row = in(reg) ROW,
-                options(nostack, preserves_flags),
-            );
+            store_pair!(results.add(2 * TILE), "tmm2", "tmm3");
         }
     }
 }
