@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(cairn::cli::run(std::env::args_os()).code())
+    #[cfg(target_os = "linux")]
+    if let Some(code) = cairn::sandbox::launcher(std::env::args_os()) {
+        return ExitCode::from(code);
+    }
+    ExitCode::from(cairn::cli::run(std::env::args_os()))
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cairn::sandbox::Workspace;
+use cairn::sandbox::launch::Launcher;
+use cairn::sandbox::{Policy, Rules, Workspace};
 use cairn::tools::{Limits, Toolbox};
 use serde_json::{Value, json};
 
@@ -112,7 +113,12 @@ fn three_turns_do_the_work_and_count_right() {
     assert_eq!(turns.len(), 3);
     check_work(&turns, dir.path());
 
-    let toolbox = Toolbox::new(Workspace::open(dir.path()).unwrap(), Limits::default());
+    let toolbox = Toolbox::new(
+        Workspace::open(dir.path()).unwrap(),
+        Policy::new(Rules::default()),
+        Launcher::Unconfined,
+        Limits::default(),
+    );
     let tools = serde_json::to_value(toolbox.specs()).unwrap();
     let config = std::fs::read_to_string(format!("{DEMO}/jang_config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cairn::sandbox::Workspace;
+use cairn::sandbox::launch::Launcher;
+use cairn::sandbox::{Policy, Rules, Workspace};
 use cairn::tools::{Call, Limits, Outcome, Toolbox};
 use serde_json::{Value, json};
 
@@ -23,7 +24,12 @@ impl Bench {
         let workspace = Workspace::open(folder.path()).unwrap();
         Bench {
             folder,
-            toolbox: Toolbox::new(workspace, limits),
+            toolbox: Toolbox::new(
+                workspace,
+                Policy::new(Rules::default()),
+                Launcher::by(env!("CARGO_BIN_EXE_cairn")),
+                limits,
+            ),
         }
     }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cairn::sandbox::Workspace;
+use cairn::sandbox::launch::Launcher;
+use cairn::sandbox::{Policy, Rules, Workspace};
 use cairn::tools::{Call, Limits, Outcome, Toolbox};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -26,7 +27,12 @@ impl Yard {
         fs::write(folder.path().join("outside/secret"), "SECRET\n").unwrap();
         let workspace = Workspace::open(&folder.path().join("inside")).unwrap();
         Yard {
-            toolbox: Toolbox::new(workspace, Limits::default()),
+            toolbox: Toolbox::new(
+                workspace,
+                Policy::new(Rules::default()),
+                Launcher::by(env!("CARGO_BIN_EXE_cairn")),
+                Limits::default(),
+            ),
             folder,
         }
     }

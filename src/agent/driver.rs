@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::effect::Effect;
 use super::entry::{Kind, ToolResult, Verdict};
 use super::event::{Approval, Done, Event, Front, Question};
@@ -20,7 +18,7 @@ use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::chat::{Renderer, Role, Thinking, ToolCall};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
-use crate::sandbox::{Decision, FileError, Policy};
+use crate::sandbox::Decision;
 use crate::tools::{self, Call, Toolbox};
 
 /// A conversation with a model that can use tools.
@@ -32,7 +30,6 @@ pub struct Agent {
     settings: Settings,
     rules: Rules,
     toolbox: Toolbox,
-    policy: Policy,
     model: Model,
     session: Session,
     stop: Stop,
@@ -46,7 +43,7 @@ impl Agent {
     pub fn new(
         bundle: &Bundle,
         engine: Box<dyn Engine>,
-        (toolbox, policy): (Toolbox, Policy),
+        toolbox: Toolbox,
         settings: Settings,
         stop: Stop,
     ) -> Result<Self, String> {
@@ -107,7 +104,6 @@ impl Agent {
             settings,
             rules,
             toolbox,
-            policy,
             model,
             stop,
             announced: None,
@@ -250,7 +246,7 @@ impl Agent {
     ) {
         self.announce(&call.id, front);
         let request = request(&call);
-        let approval = match self.toolbox.decide(&self.policy, &request) {
+        let approval = match self.toolbox.decide(&request) {
             Decision::Allow => Approval::Yes,
             Decision::Deny => Approval::No,
             Decision::Ask => front.approve(&Question {
@@ -286,13 +282,12 @@ impl Agent {
         self.announce(&call.id, front);
         self.record(Kind::ToolStarted { call: call.clone() }, front);
         let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
-        let refused = leaves_workspace(&call, &outcome);
         let kind = Kind::ToolResult(ToolResult {
             call_id: call.id,
             ok: outcome.ok,
             output: outcome.output,
             truncated: outcome.truncated,
-            refused,
+            refused: outcome.refused,
         });
         self.tell(&kind, front);
         self.record(kind, front);
@@ -394,13 +389,4 @@ fn request(call: &ToolCall) -> Call {
         name: call.name.clone(),
         arguments: call.arguments.clone(),
     }
-}
-
-/// Whether the workspace refused the call's path. Links are resolved while the
-/// tool runs, so the result is what tells.
-fn leaves_workspace(call: &ToolCall, outcome: &tools::Outcome) -> bool {
-    let path = call.arguments.get("path").and_then(Value::as_str);
-    path.is_some_and(|path| {
-        !outcome.ok && outcome.output == format!("error: {path}: {}", FileError::Outside)
-    })
 }

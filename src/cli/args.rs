@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::backend::cpu::Instructions;
 use crate::model::BackendKind;
+use crate::sandbox::{Mode, Network};
 
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure the speed of a bundle against what this machine's memory allows
     Bench(BenchArgs),
+    /// Run a command as the model's commands are run
+    Sandbox(SandboxArgs),
     /// Compare what this machine computes with plain references, kernel by kernel
     SelftestKernels(SelftestArgs),
     /// Look inside: logits, prompts, parsing
@@ -53,6 +56,14 @@ pub struct RunArgs {
     /// Allow without asking: write, run, or both
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub allow: Vec<Allow>,
+
+    /// How far commands and tools reach [default: workspace-write]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<ModeName>,
+
+    /// What of the network commands reach [default: off]
+    #[arg(long, value_name = "WHAT")]
+    pub net: Option<NetName>,
 
     /// Seed of the sampler [default: drawn, and reported]
     #[arg(long, value_name = "N")]
@@ -113,6 +124,8 @@ impl RunArgs {
                 true => outer.allow,
                 false => self.allow,
             },
+            mode: self.mode.or(outer.mode),
+            net: self.net.or(outer.net),
             seed: self.seed.or(outer.seed),
             temperature: self.temperature.or(outer.temperature),
             top_p: self.top_p.or(outer.top_p),
@@ -133,6 +146,68 @@ impl RunArgs {
 pub enum Allow {
     Write,
     Run,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ModeName {
+    /// Nothing but private temporary files is written
+    ReadOnly,
+    /// The workspace is written, but for what other programs run by
+    #[default]
+    WorkspaceWrite,
+    /// No confinement at all
+    Danger,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::ReadOnly => Self::ReadOnly,
+            ModeName::WorkspaceWrite => Self::WorkspaceWrite,
+            ModeName::Danger => Self::Danger,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NetName {
+    /// None
+    #[default]
+    Off,
+    /// A loopback of the command's own
+    Loopback,
+}
+
+impl From<NetName> for Network {
+    fn from(name: NetName) -> Self {
+        match name {
+            NetName::Off => Self::Off,
+            NetName::Loopback => Self::Loopback,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// How far the command reaches
+    #[arg(long, value_name = "MODE", default_value = "workspace-write")]
+    pub mode: ModeName,
+
+    /// What of the network it reaches
+    #[arg(long, value_name = "WHAT", default_value = "off")]
+    pub net: NetName,
+
+    /// Folder it works in [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+
+    /// Most seconds it may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub timeout: u64,
+
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub command: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,7 @@ pub mod inspect;
 mod load;
 mod look;
 mod panics;
+mod sandbox;
 pub mod selftest;
 mod setup;
 mod signals;
@@ -24,30 +25,32 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::agent::Exit;
 use args::{BackendName, Cli, Command, DebugCommand, Output, RunArgs};
 
-/// Runs `cairn` with these arguments, the program's name first. A panic is an
-/// internal failure, reported in one line.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+/// Runs `cairn` with these arguments, the program's name first; returns the exit
+/// status. A panic is an internal failure, reported in one line.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     panics::install();
-    panics::guarded(|| dispatch(arguments)).unwrap_or(Exit::Internal)
+    panics::guarded(|| dispatch(arguments)).unwrap_or(Exit::Internal.code())
 }
 
-fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(exit) => return exit,
+        Err(exit) => return exit.code(),
     };
     let Cli {
         prompt,
         run,
         command,
     } = cli;
-    match command {
+    let exit = match command {
         None if !prompt.is_empty() => start::prompts(&prompt, &run),
         None => repl(&run),
         Some(_) if !prompt.is_empty() => start::misuse(
             "--prompt takes no subcommand",
             run.output.unwrap_or_default(),
         ),
+        // The status is the command's.
+        Some(Command::Sandbox(args)) => return sandbox::run(args),
         Some(Command::Repl(inner)) => repl(&inner.or(run)),
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
@@ -57,7 +60,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),
         Some(Command::Debug(DebugCommand::Parse(args))) => look::parse(&args),
-    }
+    };
+    exit.code()
 }
 
 fn repl(run: &RunArgs) -> Exit {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Allow, RunArgs, Switch};
 use super::load;
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::sandbox::launch::Launcher;
 use crate::sandbox::{Decision, Policy, Rules, Workspace};
 use crate::tools::{Limits, Toolbox};
 
@@ -62,9 +63,15 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
     };
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
-    let tools = (Toolbox::new(workspace, limits), policy(run));
-    Agent::new(&loaded.bundle, loaded.engine, tools, settings, stop.clone())
-        .map_err(|message| Failure::new(Reason::Bundle, message))
+    let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);
+    Agent::new(
+        &loaded.bundle,
+        loaded.engine,
+        toolbox,
+        settings,
+        stop.clone(),
+    )
+    .map_err(|message| Failure::new(Reason::Bundle, message))
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
@@ -82,5 +89,7 @@ fn policy(run: &RunArgs) -> Policy {
     Policy::new(Rules {
         write: decide(Allow::Write),
         run: decide(Allow::Run),
+        mode: run.mode.unwrap_or_default().into(),
+        network: run.net.unwrap_or_default().into(),
     })
 }

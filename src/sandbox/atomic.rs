@@ -16,16 +16,25 @@ const MAX_LINKS: usize = 40;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-pub(super) fn write(root: &Dir, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+/// Says whether a name in an open folder may be written.
+pub(super) type Judge<'a> = dyn Fn(&Dir, &OsStr) -> Result<(), FileError> + 'a;
+
+pub(super) fn write(
+    root: &Dir,
+    path: &Path,
+    bytes: &[u8],
+    judge: &Judge<'_>,
+) -> Result<(), FileError> {
     let target = resolve(root, path)?;
     let name = target.file_name().ok_or(FileError::IsDirectory)?;
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => {
-            root.create_dir_all(parent)?;
+            make_folders(root, parent, judge)?;
             root.open_dir(parent)?
         }
         _ => root.open_dir(".")?,
     };
+    judge(&parent, name)?;
     // From here on everything happens in one open folder, whatever its path becomes.
     let existing = existing(&parent, name)?;
     let temporary = PathBuf::from(format!(
@@ -42,6 +51,24 @@ pub(super) fn write(root: &Dir, path: &Path, bytes: &[u8]) -> Result<(), FileErr
     }
     // The content is already safe; some file systems cannot sync a folder.
     let _ = parent.into_std_file().sync_all();
+    Ok(())
+}
+
+/// Makes the folders that are missing, if what would be in them may be written.
+fn make_folders(root: &Dir, path: &Path, judge: &Judge<'_>) -> Result<(), FileError> {
+    let mut there = path;
+    while root.symlink_metadata(there).is_err() {
+        there = match there.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+    }
+    let missing = path.strip_prefix(there).unwrap_or(path);
+    if !missing.as_os_str().is_empty() {
+        let folder = root.open_dir(there)?;
+        judge(&folder, missing.as_os_str())?;
+        folder.create_dir_all(missing)?;
+    }
     Ok(())
 }
 

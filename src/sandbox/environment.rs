@@ -54,6 +54,24 @@ pub(super) fn clean(
     )
 }
 
+/// Where a confined command has other folders than the user.
+#[cfg(target_os = "linux")]
+const REPLACED: &[&str] = &["TMPDIR", "XDG_CACHE_HOME"];
+
+/// The variables for a confined command that runs in `folder`. One that is not
+/// Unicode is left out: nothing that programs need is.
+#[cfg(target_os = "linux")]
+pub(super) fn confined(
+    ours: impl Iterator<Item = (OsString, OsString)>,
+    folder: &str,
+) -> Vec<(String, String)> {
+    clean(ours)
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !REPLACED.contains(&name.as_str()))
+        .chain([("PWD".to_owned(), folder.to_owned())])
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

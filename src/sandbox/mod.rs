@@ -7,13 +7,19 @@
 mod atomic;
 mod environment;
 pub mod launch;
+#[cfg(target_os = "linux")]
+mod linux;
 mod policy;
-mod process_tree;
+mod protected;
 pub mod sanitize;
+#[cfg(target_os = "linux")]
+mod secrets;
 pub mod text;
 mod walk;
 mod workspace;
 
-pub use policy::{Action, Decision, Policy, Rules};
+#[cfg(target_os = "linux")]
+pub use linux::launcher;
+pub use policy::{Action, Decision, Forbidden, Mode, Network, Policy, Rules};
 pub use walk::Visit;
 pub use workspace::{Entry, FileError, Workspace};

@@ -2,7 +2,10 @@
 //! `Policy` value; file tools and commands are judged by the same one. Layers
 //! below the user (project, model) can only tighten it: `tighten` is a meet.
 
+use std::fmt;
 use std::path::{Component, Path};
+
+use super::protected;
 
 /// Ordered from the freest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,12 +23,35 @@ impl Decision {
     }
 }
 
+/// How far commands reach. From the freest to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// As far as the user does.
+    Danger,
+    /// The workspace can be written.
+    #[default]
+    WorkspaceWrite,
+    /// Nothing but private temporary files can be written.
+    ReadOnly,
+}
+
+/// What of the network commands reach. From the freest to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Network {
+    /// A loopback of the command's own, which leads nowhere else.
+    Loopback,
+    #[default]
+    Off,
+}
+
 /// What one layer says. The default is what an interactive front end starts
 /// from: reads are free, changes and commands ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     pub write: Decision,
     pub run: Decision,
+    pub mode: Mode,
+    pub network: Network,
 }
 
 impl Default for Rules {
@@ -33,6 +59,8 @@ impl Default for Rules {
         Rules {
             write: Decision::Ask,
             run: Decision::Ask,
+            mode: Mode::default(),
+            network: Network::default(),
         }
     }
 }
@@ -43,6 +71,24 @@ pub enum Action<'a> {
     Read(&'a Path),
     Write(&'a Path),
     Run(&'a str),
+}
+
+/// What no answer to a question allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    Outside,
+    ReadOnly,
+    Protected,
+}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Outside => "outside the workspace",
+            Self::ReadOnly => "nothing is written in this mode (read-only)",
+            Self::Protected => "protected, as other programs run what it says",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,15 +102,38 @@ impl Policy {
         Policy { rules }
     }
 
-    /// A path that leads out of the workspace is denied whatever the rules say.
-    /// The workspace enforces that again, against links and races; here it
-    /// keeps a hopeless question from being asked.
+    pub fn mode(&self) -> Mode {
+        self.rules.mode
+    }
+
+    pub fn network(&self) -> Network {
+        self.rules.network
+    }
+
+    /// A path that leads out of the workspace is denied whatever the rules say, and
+    /// so are changes of what makes other programs run something. The workspace
+    /// enforces the first again, against links and races; here it keeps a hopeless
+    /// question from being asked.
     pub fn decide(&self, action: Action<'_>) -> Decision {
         match action {
-            Action::Read(path) | Action::Write(path) if !stays_inside(path) => Decision::Deny,
+            _ if self.forbids(action).is_some() => Decision::Deny,
             Action::Read(_) => Decision::Allow,
             Action::Write(_) => self.rules.write,
             Action::Run(_) => self.rules.run,
+        }
+    }
+
+    /// Why an action is denied whatever anybody answers, if it is.
+    pub fn forbids(&self, action: Action<'_>) -> Option<Forbidden> {
+        match action {
+            Action::Read(path) | Action::Write(path) if !stays_inside(path) => {
+                Some(Forbidden::Outside)
+            }
+            Action::Write(_) if self.rules.mode == Mode::ReadOnly => Some(Forbidden::ReadOnly),
+            Action::Write(path) if self.rules.mode != Mode::Danger && protected::covers(path) => {
+                Some(Forbidden::Protected)
+            }
+            _ => None,
         }
     }
 
@@ -75,6 +144,8 @@ impl Policy {
             rules: Rules {
                 write: self.rules.write.meet(lower.write),
                 run: self.rules.run.meet(lower.run),
+                mode: self.rules.mode.max(lower.mode),
+                network: self.rules.network.max(lower.network),
             },
         }
     }
@@ -113,7 +184,18 @@ mod tests {
     }
 
     fn rules() -> impl Strategy<Value = Rules> {
-        (decision(), decision()).prop_map(|(write, run)| Rules { write, run })
+        let mode = prop_oneof![
+            Just(Mode::Danger),
+            Just(Mode::WorkspaceWrite),
+            Just(Mode::ReadOnly)
+        ];
+        let network = prop_oneof![Just(Network::Loopback), Just(Network::Off)];
+        (decision(), decision(), mode, network).prop_map(|(write, run, mode, network)| Rules {
+            write,
+            run,
+            mode,
+            network,
+        })
     }
 
     fn actions() -> [Action<'static>; 5] {
@@ -134,6 +216,8 @@ mod tests {
             for action in actions() {
                 prop_assert!(tightened.decide(action) >= policy.decide(action));
             }
+            prop_assert!(tightened.mode() >= policy.mode());
+            prop_assert!(tightened.network() >= policy.network());
         }
 
         #[test]
@@ -152,6 +236,25 @@ mod tests {
         let got: Vec<Decision> = actions().into_iter().map(|a| policy.decide(a)).collect();
         use Decision::{Allow, Ask, Deny};
         assert_eq!(got, [Allow, Ask, Deny, Deny, Ask]);
+    }
+
+    #[test]
+    fn what_others_run_by_is_not_written() {
+        let free = |mode| {
+            Policy::new(Rules {
+                write: Decision::Allow,
+                mode,
+                ..Rules::default()
+            })
+        };
+        let write = |mode, path| free(mode).decide(Action::Write(Path::new(path)));
+        for path in [".git/hooks/pre-commit", "vendor/x/.git/config", ".envrc"] {
+            assert_eq!(write(Mode::WorkspaceWrite, path), Decision::Deny, "{path}");
+        }
+        assert_eq!(write(Mode::WorkspaceWrite, "a.rs"), Decision::Allow);
+        assert_eq!(write(Mode::ReadOnly, "a.rs"), Decision::Deny);
+        let read = Action::Read(Path::new(".git/config"));
+        assert_eq!(free(Mode::ReadOnly).decide(read), Decision::Allow);
     }
 
     #[test]

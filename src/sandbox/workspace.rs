@@ -3,8 +3,11 @@
 //! macOS), so neither `..`, nor an absolute path, nor a link, nor a folder
 //! swapped for a link while we look can lead out of it.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +15,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
-use super::policy::stays_inside;
+use super::policy::{Action, Forbidden, Policy, stays_inside};
 
 /// An open folder and the names by which a path into it may begin.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub enum FileError {
     Outside,
+    /// By the policy.
+    Forbidden(Forbidden),
     NotFound,
     IsDirectory,
     NotDirectory,
@@ -51,7 +56,8 @@ pub enum FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileError::Outside => f.write_str("outside the workspace"),
+            FileError::Outside => write!(f, "{}", Forbidden::Outside),
+            FileError::Forbidden(why) => write!(f, "{why}"),
             FileError::NotFound => f.write_str("No such file or directory"),
             FileError::IsDirectory => f.write_str("is a directory"),
             FileError::NotDirectory => f.write_str("not a directory"),
@@ -178,8 +184,24 @@ impl Workspace {
     /// Other processes see the old content or the new one, never a part; an
     /// existing file keeps its mode and, where possible, its owner; a link is
     /// followed and stays a link.
-    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        super::atomic::write(&self.dir, &self.relative(path)?, bytes)
+    pub fn write(&self, policy: &Policy, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        // What the path leads to is judged, not what it says.
+        let judge = |folder: &Dir, name: &OsStr| {
+            let at = self.place(folder)?.join(name);
+            match policy.forbids(Action::Write(&at)) {
+                Some(why) => Err(FileError::Forbidden(why)),
+                None => Ok(()),
+            }
+        };
+        super::atomic::write(&self.dir, &self.relative(path)?, bytes, &judge)
+    }
+
+    /// Where an open folder is, relative to the root.
+    fn place(&self, folder: &Dir) -> Result<PathBuf, FileError> {
+        let [root, folder] = [self.dir.as_fd(), folder.as_fd()].map(path_of);
+        let folder = folder?;
+        let below = folder.strip_prefix(root?);
+        Ok(below.map_err(|_| FileError::Outside)?.to_owned())
     }
 
     /// Whether the path is a folder.
@@ -203,6 +225,18 @@ pub(super) fn open_regular(dir: &Dir, path: &Path) -> Result<(std::fs::File, Met
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
     Ok((file.into_std(), metadata))
+}
+
+/// The path by which an open folder is known now.
+fn path_of(folder: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    #[cfg(target_os = "linux")]
+    return std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    #[cfg(not(target_os = "linux"))]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        let path = rustix::fs::getpath(folder)?;
+        Ok(std::ffi::OsString::from_vec(path.into_bytes()).into())
+    }
 }
 
 pub(super) fn require_regular(metadata: &Metadata) -> Result<(), FileError> {

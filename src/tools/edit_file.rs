@@ -2,7 +2,7 @@
 //! The text must stand there exactly once; if it does not, the error says where
 //! to look. Line ends and the byte order mark stay what they were.
 
-use super::toolbox::{Answer, Context, MAX_FILE_BYTES, file_error, success};
+use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, file_error, success};
 use super::{diff, nearest, read_file};
 
 /// How many line numbers an error names.
@@ -13,28 +13,30 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
     let (_, new) = edited(context)?;
     context
         .workspace
-        .write(path, new.as_bytes())
+        .write(context.policy, path, new.as_bytes())
         .map_err(|error| file_error(path, &error))?;
     success(format!("edited {path}"))
 }
 
-pub(super) fn preview(context: &Context<'_>) -> Result<String, String> {
+pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {
     let (old, new) = edited(context)?;
     Ok(diff::unified(context.text("path"), Some(&old), &new))
 }
 
 /// The file's text before and after.
-fn edited(context: &Context<'_>) -> Result<(String, String), String> {
+fn edited(context: &Context<'_>) -> Result<(String, String), Failure> {
     let path = context.text("path");
     if context.text("old").is_empty() {
-        return Err("edit_file needs old (a string that is not empty)".into());
+        return Err("edit_file needs old (a string that is not empty)"
+            .to_owned()
+            .into());
     }
     let bytes = context
         .workspace
         .read(path, MAX_FILE_BYTES)
         .map_err(|error| file_error(path, &error))?;
     if read_file::is_binary(&bytes) {
-        return Err(format!("{path}: not a text file"));
+        return Err(format!("{path}: not a text file").into());
     }
     let text = String::from_utf8(bytes).map_err(|_| format!("{path}: not UTF-8 text"))?;
     let in_its_line_ends = |part: &str| {
@@ -53,16 +55,18 @@ fn edited(context: &Context<'_>) -> Result<(String, String), String> {
         (old, new) = (in_its_line_ends(&old), in_its_line_ends(&new));
     }
     if old == new {
-        return Err("edit_file needs new (a string that differs from old)".into());
+        return Err("edit_file needs new (a string that differs from old)"
+            .to_owned()
+            .into());
     }
     let places = places(&text, &old);
     match places[..] {
-        [] => Err(not_found(path, &text, context.text("old"))),
+        [] => Err(not_found(path, &text, context.text("old")).into()),
         [at] => {
             let after = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
             Ok((text, after))
         }
-        _ => Err(ambiguous(path, &text, &places)),
+        _ => Err(ambiguous(path, &text, &places).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `list_dir`: one name per line, files before folders, folders with a slash at
 //! the end.
 
-use super::toolbox::{Answer, Context, bounded};
+use super::toolbox::{Answer, Context, bounded, path_error};
 use crate::sandbox::text::bound;
 use crate::sandbox::{FileError, sanitize};
 
@@ -14,8 +14,8 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         .workspace
         .list(path, MAX_ENTRIES)
         .map_err(|error| match error {
-            FileError::NotFound => format!("no such directory: {path}"),
-            other => format!("{path}: {other}"),
+            FileError::NotFound => format!("no such directory: {path}").into(),
+            other => path_error(path, &other),
         })?;
     let mut names: Vec<String> = entries
         .iter()

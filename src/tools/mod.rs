@@ -28,6 +28,8 @@ pub struct Outcome {
     pub output: String,
     /// Something was cut from the middle; the output says so.
     pub truncated: bool,
+    /// The workspace or the sandbox refused.
+    pub refused: bool,
 }
 
 /// A call as the model made it.

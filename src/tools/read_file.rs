@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         .read(path, MAX_FILE_BYTES)
         .map_err(|error| file_error(path, &error))?;
     if is_binary(&bytes) {
-        return Err(format!("{path}: not a text file"));
+        return Err(format!("{path}: not a text file").into());
     }
     let text = String::from_utf8_lossy(&bytes);
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);

@@ -23,7 +23,9 @@ const MORE: &str = "[... more matches omitted ...]";
 pub(super) fn run(context: &Context<'_>) -> Answer {
     let (pattern, path) = (context.text("pattern"), context.text("path"));
     if pattern.is_empty() || pattern.contains('\n') {
-        return Err("search needs pattern (a string of one line, not empty)".into());
+        return Err("search needs pattern (a string of one line, not empty)"
+            .to_string()
+            .into());
     }
     let matcher = RegexMatcherBuilder::new()
         .fixed_strings(true)
@@ -61,7 +63,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
             }
         })
         .map_err(|error| match error {
-            FileError::NotFound => format!("no such directory: {path}"),
+            FileError::NotFound => format!("no such directory: {path}").into(),
             other => file_error(path, &other),
         })?;
     if interrupted {
@@ -75,6 +77,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         ok: !interrupted,
         output: found.lines.trim_end().to_string(),
         truncated: found.full,
+        refused: false,
     })
 }
 

@@ -11,6 +11,7 @@ use super::{
     write_file,
 };
 use crate::chat::ToolSpec;
+use crate::sandbox::launch::Launcher;
 use crate::sandbox::text::{Bounded, Limit, bound};
 use crate::sandbox::{Action, Decision, FileError, Policy, Workspace, sanitize};
 
@@ -64,6 +65,8 @@ impl Limits {
 /// What a tool's code works with.
 pub(super) struct Context<'a> {
     pub workspace: &'a Workspace,
+    pub launcher: &'a Launcher,
+    pub policy: &'a Policy,
     pub limits: Limits,
     pub arguments: &'a Map<String, Value>,
     pub cancelled: &'a dyn Fn() -> bool,
@@ -79,35 +82,69 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What a tool's code gives: text, or the reason why not (without `error: `).
-pub(super) type Answer = Result<Outcome, String>;
+/// What a tool's code gives: text, or why not.
+pub(super) type Answer = Result<Outcome, Failure>;
+
+/// Why a call did nothing: a reason without `error: `.
+#[derive(Debug)]
+pub(super) struct Failure {
+    reason: String,
+    /// By the workspace or the sandbox.
+    refused: bool,
+}
+
+impl Failure {
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            refused: true,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            refused: false,
+        }
+    }
+}
 
 pub(super) fn success(output: impl Into<String>) -> Answer {
     Ok(Outcome {
         ok: true,
         output: output.into(),
         truncated: false,
+        refused: false,
     })
 }
 
 pub(super) fn bounded(text: Bounded) -> Answer {
     Ok(Outcome {
-        ok: true,
-        output: text.text,
         truncated: text.truncated,
+        ..success(text.text)?
     })
 }
 
 /// A file error in the words that models know.
-pub(super) fn file_error(path: &str, error: &FileError) -> String {
+pub(super) fn file_error(path: &str, error: &FileError) -> Failure {
     match error {
-        FileError::NotFound | FileError::NotDirectory => format!("no such file: {path}"),
-        other => format!("{path}: {other}"),
+        FileError::NotFound | FileError::NotDirectory => format!("no such file: {path}").into(),
+        other => path_error(path, other),
+    }
+}
+
+/// A file error as it is.
+pub(super) fn path_error(path: &str, error: &FileError) -> Failure {
+    Failure {
+        reason: format!("{path}: {error}"),
+        refused: matches!(error, FileError::Outside | FileError::Forbidden(_)),
     }
 }
 
 type Run = fn(&Context<'_>) -> Answer;
-type Preview = fn(&Context<'_>) -> Result<String, String>;
+type Preview = fn(&Context<'_>) -> Result<String, Failure>;
 
 struct Tool {
     manifest: Manifest,
@@ -161,12 +198,24 @@ fn find(name: &str) -> Option<&'static Tool> {
 #[derive(Debug)]
 pub struct Toolbox {
     workspace: Workspace,
+    policy: Policy,
+    launcher: Launcher,
     limits: Limits,
 }
 
 impl Toolbox {
-    pub fn new(workspace: Workspace, limits: Limits) -> Toolbox {
-        Toolbox { workspace, limits }
+    pub fn new(
+        workspace: Workspace,
+        policy: Policy,
+        launcher: Launcher,
+        limits: Limits,
+    ) -> Toolbox {
+        Toolbox {
+            workspace,
+            policy,
+            launcher,
+            limits,
+        }
     }
 
     pub fn workspace(&self) -> &Workspace {
@@ -186,21 +235,26 @@ impl Toolbox {
     /// What the policy says about a call. A call that cannot run (no such tool,
     /// bad arguments, a path outside) is let through to its error: there is
     /// nothing to ask about, and the model should read what is wrong.
-    pub fn decide(&self, policy: &Policy, call: &Call) -> Decision {
+    pub fn decide(&self, call: &Call) -> Decision {
         let Ok((tool, context)) = self.prepare(call, &|| false) else {
             return Decision::Allow;
         };
         let effect = tool.manifest.effect();
         if effect == Effect::Run {
-            return policy.decide(Action::Run(context.text("command")));
+            return self.policy.decide(Action::Run(context.text("command")));
         }
         let Ok(path) = self.workspace.relative(context.text("path")) else {
             return Decision::Allow;
         };
-        policy.decide(match effect {
+        let action = match effect {
             Effect::Write => Action::Write(&path),
             _ => Action::Read(&path),
-        })
+        };
+        match self.policy.forbids(action) {
+            // The workspace refuses it, and says why.
+            Some(_) => Decision::Allow,
+            None => self.policy.decide(action),
+        }
     }
 
     /// What the user is asked to allow: the exact command, or the path and a
@@ -215,8 +269,8 @@ impl Toolbox {
             });
         match text {
             Ok(text) => sanitize::for_terminal(&text).into_owned(),
-            Err(error) => {
-                let error = bound(&format!("error: {error}"), PREVIEW).text;
+            Err(Failure { reason, .. }) => {
+                let error = bound(&format!("error: {reason}"), PREVIEW).text;
                 sanitize::for_terminal(&error).into_owned()
             }
         }
@@ -227,12 +281,13 @@ impl Toolbox {
         let answer = self
             .prepare(call, cancelled)
             .and_then(|(tool, context)| (tool.run)(&context));
-        answer.unwrap_or_else(|error| {
-            let error = bound(&format!("error: {error}"), self.limits.output());
+        answer.unwrap_or_else(|Failure { reason, refused }| {
+            let error = bound(&format!("error: {reason}"), self.limits.output());
             Outcome {
                 ok: false,
                 output: error.text,
                 truncated: error.truncated,
+                refused,
             }
         })
     }
@@ -241,7 +296,7 @@ impl Toolbox {
         &'a self,
         call: &'a Call,
         cancelled: &'a dyn Fn() -> bool,
-    ) -> Result<(&'static Tool, Context<'a>), String> {
+    ) -> Result<(&'static Tool, Context<'a>), Failure> {
         let tool = find(&call.name).ok_or_else(|| {
             let known: Vec<&str> = TOOLS.iter().map(|t| t.manifest.name.as_str()).collect();
             format!(
@@ -253,6 +308,8 @@ impl Toolbox {
         tool.manifest.check(&call.arguments)?;
         let context = Context {
             workspace: &self.workspace,
+            launcher: &self.launcher,
+            policy: &self.policy,
             limits: self.limits,
             arguments: &call.arguments,
             cancelled,

@@ -1,13 +1,19 @@
 //! What models are told, what the policy is asked, and mistakes in calls.
 
 use super::*;
-use crate::sandbox::Rules;
+use crate::sandbox::{Mode, Rules};
 use serde_json::json;
 
 fn toolbox() -> (tempfile::TempDir, Toolbox) {
+    toolbox_with(Rules::default())
+}
+
+fn toolbox_with(rules: Rules) -> (tempfile::TempDir, Toolbox) {
     let folder = tempfile::tempdir().unwrap();
     let workspace = Workspace::open(folder.path()).unwrap();
-    (folder, Toolbox::new(workspace, Limits::default()))
+    let policy = Policy::new(rules);
+    let toolbox = Toolbox::new(workspace, policy, Launcher::Unconfined, Limits::default());
+    (folder, toolbox)
 }
 
 fn call(name: &str, arguments: Value) -> Call {
@@ -124,15 +130,12 @@ fn mistakes_in_a_call_are_results() {
             ok: false,
             output: error.into(),
             truncated: false,
+            refused: error.ends_with("outside the workspace"),
         };
         assert_eq!(toolbox.run(&call, &|| false), expected);
         assert_eq!(toolbox.preview(&call), error);
-        let strict = Policy::new(Rules {
-            write: Decision::Deny,
-            run: Decision::Ask,
-        });
         if call.name != "run_command" || !call.arguments["command"].is_string() {
-            assert_eq!(toolbox.decide(&strict, &call), Decision::Allow);
+            assert_eq!(toolbox.decide(&call), Decision::Allow);
         }
     }
     let long = call("x".repeat(100_000).as_str(), json!({}));
@@ -142,12 +145,12 @@ fn mistakes_in_a_call_are_results() {
 
 #[test]
 fn the_policy_is_asked_about_the_effect() {
-    let (folder, toolbox) = toolbox();
-    let root = folder.path().canonicalize().unwrap();
-    let policy = Policy::new(Rules {
+    let (folder, toolbox) = toolbox_with(Rules {
         write: Decision::Ask,
         run: Decision::Deny,
+        ..Rules::default()
     });
+    let root = folder.path().canonicalize().unwrap();
     let write = |path: &str| call("write_file", json!({"path": path, "content": "x"}));
     for (call, expected) in [
         (call("list_dir", json!({"path": "."})), Decision::Allow),
@@ -158,7 +161,7 @@ fn the_policy_is_asked_about_the_effect() {
             Decision::Deny,
         ),
     ] {
-        assert_eq!(toolbox.decide(&policy, &call), expected, "{call:?}");
+        assert_eq!(toolbox.decide(&call), expected, "{call:?}");
     }
 }
 
@@ -168,18 +171,68 @@ fn what_is_not_asked_about_cannot_write() {
     let (folder, toolbox) = toolbox();
     std::fs::create_dir_all(folder.path().join("x/y")).unwrap();
     std::os::unix::fs::symlink("x/y", folder.path().join("link")).unwrap();
-    let policy = Policy::new(Rules::default());
     // By its text this leaves; by the link it would not.
     let sly = call(
         "write_file",
         json!({"path": "link/../../b", "content": "x"}),
     );
-    assert_eq!(toolbox.decide(&policy, &sly), Decision::Allow);
+    assert_eq!(toolbox.decide(&sly), Decision::Allow);
     assert_eq!(
         toolbox.run(&sly, &|| false).output,
         "error: link/../../b: outside the workspace"
     );
     assert!(!folder.path().join("b").exists());
+}
+
+/// By a link, or by a folder that is to be made, as little as by the name.
+#[test]
+fn what_is_protected_is_not_written() {
+    let (folder, toolbox) = toolbox_with(Rules {
+        write: Decision::Allow,
+        ..Rules::default()
+    });
+    std::fs::create_dir_all(folder.path().join(".git/hooks")).unwrap();
+    std::fs::write(folder.path().join(".git/config"), "[core]\n").unwrap();
+    std::os::unix::fs::symlink(".git/config", folder.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(".git", folder.path().join("folder")).unwrap();
+    for path in [
+        ".git/config",
+        ".git/hooks/pre-commit",
+        "link",
+        "folder/config",
+        "folder/hooks/x",
+        "new/.git/config",
+        ".envrc",
+        "deep/er/.vscode/tasks.json",
+    ] {
+        let call = call("write_file", json!({"path": path, "content": "x"}));
+        assert_eq!(toolbox.decide(&call), Decision::Allow, "nothing to ask");
+        let outcome = toolbox.run(&call, &|| false);
+        let why = "protected, as other programs run what it says";
+        assert_eq!(outcome.output, format!("error: {path}: {why}"));
+        assert!(outcome.refused && !outcome.ok);
+    }
+    let config = std::fs::read_to_string(folder.path().join(".git/config")).unwrap();
+    assert_eq!(config, "[core]\n");
+    for made in [".git/hooks/pre-commit", "new", "deep", ".envrc"] {
+        assert!(!folder.path().join(made).exists(), "{made}");
+    }
+    let call = call("write_file", json!({"path": "a/b/c", "content": "x"}));
+    assert!(toolbox.run(&call, &|| false).ok);
+}
+
+#[test]
+fn nothing_is_written_where_nothing_may() {
+    let (folder, toolbox) = toolbox_with(Rules {
+        write: Decision::Allow,
+        mode: Mode::ReadOnly,
+        ..Rules::default()
+    });
+    let call = call("write_file", json!({"path": "a", "content": "x"}));
+    let outcome = toolbox.run(&call, &|| false);
+    let expected = "error: a: nothing is written in this mode (read-only)";
+    assert_eq!(outcome.output, expected);
+    assert!(!folder.path().join("a").exists());
 }
 
 #[test]

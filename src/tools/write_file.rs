@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::toolbox::{Answer, Context, MAX_FILE_BYTES, success};
+use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, path_error, success};
 use super::{diff, read_file};
 use crate::sandbox::FileError;
 
@@ -11,12 +11,12 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
     let content = content(context)?;
     context
         .workspace
-        .write(path, content.as_bytes())
-        .map_err(|error| format!("{path}: {error}"))?;
+        .write(context.policy, path, content.as_bytes())
+        .map_err(|error| path_error(path, &error))?;
     success(format!("wrote {} bytes to {path}", content.len()))
 }
 
-pub(super) fn preview(context: &Context<'_>) -> Result<String, String> {
+pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {
     let path = context.text("path");
     let content = content(context)?;
     let old = match context.workspace.read(path, MAX_FILE_BYTES) {
@@ -29,19 +29,20 @@ pub(super) fn preview(context: &Context<'_>) -> Result<String, String> {
         }
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(FileError::NotFound) => None,
-        Err(error) => return Err(format!("{path}: {error}")),
+        Err(error) => return Err(path_error(path, &error)),
     };
     Ok(diff::unified(path, old.as_deref(), &content))
 }
 
 /// Models leave the last line end out; a text file has one.
-fn content<'a>(context: &Context<'a>) -> Result<Cow<'a, str>, String> {
+fn content<'a>(context: &Context<'a>) -> Result<Cow<'a, str>, Failure> {
     let content = context.text("content");
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(format!(
             "the content is too long ({} bytes, the limit is {MAX_FILE_BYTES})",
             content.len()
-        ));
+        )
+        .into());
     }
     Ok(if content.is_empty() || content.ends_with('\n') {
         Cow::Borrowed(content)

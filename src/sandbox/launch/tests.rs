@@ -1,8 +1,11 @@
 //! What a command sees, how it ends, and that nothing of it stays behind.
 
 use super::*;
+use crate::sandbox::policy::Rules;
+use rustix::process::Pid;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 fn limits() -> CommandLimits {
     CommandLimits {
@@ -21,9 +24,26 @@ fn workspace() -> (tempfile::TempDir, Workspace) {
     (folder, workspace)
 }
 
+/// Without a confinement: what it does is tested from outside the library.
+fn run_in(
+    workspace: &Workspace,
+    command: &str,
+    limits: &CommandLimits,
+    cancelled: &dyn Fn() -> bool,
+) -> Finished {
+    let argv = ["sh", "-c", command].map(str::to_owned);
+    let job = Job {
+        launcher: &Launcher::Unconfined,
+        policy: &Policy::new(Rules::default()),
+        workspace,
+        argv: &argv,
+    };
+    run(job, limits, cancelled, &mut |_| {}).unwrap()
+}
+
 fn run_with(command: &str, limits: &CommandLimits) -> Finished {
     let (_folder, workspace) = workspace();
-    run(&workspace, command, limits, &|| false).unwrap()
+    run_in(&workspace, command, limits, &|| false)
 }
 
 fn output(command: &str) -> (String, End) {
@@ -79,7 +99,7 @@ fn both_outputs_come_in_order_with_the_exit_code() {
 #[test]
 fn it_runs_in_the_workspace_without_input() {
     let (folder, workspace) = workspace();
-    let got = run(&workspace, "pwd; cat; echo x > made", &limits(), &|| false).unwrap();
+    let got = run_in(&workspace, "pwd; cat; echo x > made", &limits(), &|| false);
     assert_eq!(
         got.output.text,
         folder.path().canonicalize().unwrap().to_str().unwrap()
@@ -108,13 +128,12 @@ fn no_descriptor_of_ours_is_inherited() {
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "x").unwrap();
     let _open = std::fs::File::open(&secret).unwrap();
-    let got = run(
+    let got = run_in(
         &workspace,
         "ls -l /proc/self/fd 2>/dev/null",
         &limits(),
         &|| false,
-    )
-    .unwrap();
+    );
     assert!(!got.output.text.contains("secret"), "{}", got.output.text);
 }
 
@@ -171,10 +190,9 @@ fn cancelling_does_not_wait_for_the_command() {
             cancel.store(true, Ordering::Relaxed);
             Instant::now()
         });
-        let got = run(&workspace, "echo $$; sleep 1000", &limits(), &|| {
+        let got = run_in(&workspace, "echo $$; sleep 1000", &limits(), &|| {
             cancel.load(Ordering::Relaxed)
-        })
-        .unwrap();
+        });
         let took = asked.join().unwrap().elapsed();
         assert_eq!(got.end, End::Cancelled);
         assert!(took < Duration::from_secs(5), "{took:?}");

@@ -1,0 +1,78 @@
+//! A command as a child of this process, in a session of its own.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use super::process_tree::{MARKER, ProcessTree};
+use super::{End, Job, LaunchError, Running};
+use crate::sandbox::environment;
+
+pub struct Direct {
+    child: Child,
+    tree: ProcessTree,
+}
+
+impl Direct {
+    pub fn start(job: Job<'_>, writer: io::PipeWriter) -> Result<Self, LaunchError> {
+        let marker = ProcessTree::new_marker();
+        let child = spawn(job, &marker, writer)
+            .map_err(|error| LaunchError::NotStarted(error.to_string()))?;
+        let tree = ProcessTree::new(Pid::from_child(&child), marker);
+        Ok(Self { child, tree })
+    }
+}
+
+impl Running for Direct {
+    fn look(&mut self) -> Result<Option<End>, LaunchError> {
+        // Without reaping, so that the leader's id still names this tree and no other.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(self.tree.leader()), look) {
+            Ok(None) | Err(rustix::io::Errno::INTR) => Ok(None),
+            Ok(Some(status)) => Ok(Some(match status.exit_status() {
+                Some(code) => End::Exit(code),
+                None => End::Signal(status.terminating_signal().unwrap_or_default()),
+            })),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.tree.kill();
+        self.child.wait().map(drop)
+    }
+}
+
+fn spawn(job: Job<'_>, marker: &str, writer: io::PipeWriter) -> io::Result<Child> {
+    let folder = job.workspace.handle().try_clone_to_owned()?;
+    let [program, arguments @ ..] = job.argv else {
+        return Err(io::Error::other("no command"));
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment::clean(std::env::vars_os()))
+        .env("PWD", job.workspace.root())
+        .env(MARKER, marker)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    // SAFETY: the closure runs between fork and exec, where only calls that are
+    // async-signal-safe may be made: setsid, fchdir and prctl are plain system
+    // calls, and nothing in it allocates, locks or unwinds.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            // By handle, so that a workspace renamed meanwhile is still the one meant.
+            rustix::process::fchdir(&folder)?;
+            #[cfg(target_os = "linux")]
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            Ok(())
+        });
+    }
+    // `command` holds ends of the pipe for writing; it goes with this function.
+    command.spawn()
+}

@@ -1,0 +1,172 @@
+//! Running a command for a model: confined as the policy says, with a clean
+//! environment, no standard input, one pipe for both outputs, a wall-clock limit,
+//! and the end of every process that it started when it ends, is stopped or takes
+//! too long.
+
+mod direct;
+mod follow;
+mod process_tree;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::policy::{Mode, Policy};
+use super::protected;
+use super::text::{Bounded, Limit};
+use super::workspace::Workspace;
+use direct::Direct;
+use follow::Follower;
+
+/// How commands come to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Launcher {
+    /// As children of this process, with all that it may do.
+    Unconfined,
+    /// By a program that is cairn, from within a confinement that it builds.
+    #[cfg(target_os = "linux")]
+    Confined { program: PathBuf },
+}
+
+impl Launcher {
+    /// By this program itself.
+    pub fn this() -> Launcher {
+        // Not by its path: there may be another version by now.
+        Launcher::by("/proc/self/exe")
+    }
+
+    /// By a program that is cairn.
+    pub fn by(program: impl Into<PathBuf>) -> Launcher {
+        let program = program.into();
+        #[cfg(target_os = "linux")]
+        return Launcher::Confined { program };
+        #[cfg(not(target_os = "linux"))]
+        {
+            drop(program);
+            Launcher::Unconfined
+        }
+    }
+}
+
+/// Why a command did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A layer of the confinement could not be set up.
+    #[error("the sandbox refused to start: {0}")]
+    Refused(String),
+    #[error("the command could not be started: {0}")]
+    NotStarted(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandLimits {
+    /// Wall-clock time.
+    pub time: Duration,
+    /// What is kept of the output.
+    pub output: Limit,
+    /// Output beyond this many bytes ends the command: nobody will read it.
+    pub flood: u64,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Exit(i32),
+    Signal(i32),
+    TimedOut(Duration),
+    Cancelled,
+    /// It printed more than so many bytes.
+    Flooded(u64),
+}
+
+/// How often cancellation, the clock and the command are looked at.
+const TICK: Duration = Duration::from_millis(10);
+/// How long children may go on writing after the command's own process ended.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exit(code) => write!(f, "[exit {code}]"),
+            End::Signal(signal) => write!(f, "[signal {signal}]"),
+            End::TimedOut(limit) => write!(f, "[timed out after {} s, killed]", limit.as_secs()),
+            End::Cancelled => f.write_str("[interrupted]"),
+            End::Flooded(bytes) => write!(f, "[more than {bytes} bytes of output, killed]"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Both outputs, in the order of writing.
+    pub output: Bounded,
+    pub end: End,
+    /// What the command made and may not: old and new names.
+    pub quarantined: Vec<(PathBuf, PathBuf)>,
+}
+
+/// What runs, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    pub launcher: &'a Launcher,
+    pub policy: &'a Policy,
+    pub workspace: &'a Workspace,
+    pub argv: &'a [String],
+}
+
+/// A command on its way.
+pub(super) trait Running {
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When it turns out that it was not started.
+    fn look(&mut self) -> Result<Option<End>, LaunchError>;
+
+    /// Ends everything that it started.
+    fn stop(&mut self) -> io::Result<()>;
+}
+
+/// Runs a command in the workspace's root and waits for it. `cancelled` is asked
+/// every few milliseconds, and `output` gets what is printed.
+///
+/// # Errors
+/// When it did not start.
+pub fn run(
+    job: Job<'_>,
+    limits: &CommandLimits,
+    cancelled: &dyn Fn() -> bool,
+    output: &mut dyn FnMut(&[u8]),
+) -> Result<Finished, LaunchError> {
+    let (pipe, writer) = io::pipe()?;
+    let before = match job.policy.mode() {
+        Mode::Danger => None,
+        _ => Some(protected::find(job.workspace)?),
+    };
+    let mut running: Box<dyn Running> = match (job.launcher, &before) {
+        #[cfg(target_os = "linux")]
+        (Launcher::Confined { program }, Some(protected)) => {
+            Box::new(super::linux::start(program, job, protected, writer)?)
+        }
+        _ => Box::new(Direct::start(job, writer)?),
+    };
+    let mut follower = Follower::new(pipe, limits, output);
+    let end = follower.follow(running.as_mut(), cancelled);
+    running.stop()?;
+    follower.drain()?;
+    let end = end?;
+    let quarantined = match &before {
+        Some(before) => protected::quarantine(job.workspace, before)?,
+        None => Vec::new(),
+    };
+    Ok(Finished {
+        output: follower.finish(),
+        end,
+        quarantined,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! The launcher's three processes: the launcher itself, which waits; the first one
+//! of the new namespaces, which ends with the connection to cairn and takes
+//! everything with it; and the command.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::thread::UnshareFlags;
+
+use super::identity::IdMaps;
+use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
+use super::process::{self, Forked, fork};
+use super::{NAME, calls, identity, paths, privileges, view};
+
+/// If these arguments say that this process is the launcher: its whole life, and
+/// its exit code. The plan comes on standard input, a socket, on which the report is
+/// given, too; output is the command's. Nothing may have been done before.
+pub fn launcher(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
+    if arguments.next()? != NAME {
+        return None;
+    }
+    // Whatever cairn itself was started with stays outside.
+    if process::close_others().is_err() {
+        return Some(2);
+    }
+    // SAFETY: descriptor 0 is open and nobody else's.
+    let socket = unsafe { File::from_raw_fd(0) };
+    let Ok(plan) = plan::receive::<Plan>(&socket) else {
+        return Some(2);
+    };
+    if let Err(refusal) = launch(&plan, &socket) {
+        let _ = plan::send(&socket, &Report::Refused(refusal));
+    }
+    Some(0)
+}
+
+fn launch(plan: &Plan, socket: &File) -> Result<(), Refusal> {
+    // Not later: the view may be half built when this process looks.
+    let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
+    let ids = IdMaps::new(plan).within(Layer::Identity, "maps of ids")?;
+    enter_namespaces(plan)?;
+    // Neither before: a process that is shut in can't write its own maps, and another
+    // identity forgets whose end is its own.
+    process::shut_in().within(Layer::Namespaces, "its secrets")?;
+    end_with_parent()?;
+    match fork().within(Layer::Namespaces, "the first process")? {
+        Forked::Parent(first) => {
+            // The command's output and the report end with those who make them.
+            rustix::stdio::dup2_stdin(&nothing).within(Layer::Start, "stdin")?;
+            silence(&nothing).within(Layer::Start, "output")?;
+            let _ = rustix::process::waitpid(Some(first), WaitOptions::empty());
+            Ok(())
+        }
+        Forked::Child => {
+            let report = first(plan, &ids, socket).unwrap_or_else(Report::Refused);
+            let _ = plan::send(socket, &report);
+            // Until cairn has what it wants: what still runs may still write.
+            wait_for_end(socket);
+            std::process::exit(0)
+        }
+    }
+}
+
+fn end_with_parent() -> Result<(), Refusal> {
+    let end = Some(Signal::KILL);
+    rustix::process::set_parent_process_death_signal(end).within(Layer::Namespaces, "its end")
+}
+
+fn enter_namespaces(plan: &Plan) -> Result<(), Refusal> {
+    broken(plan, Layer::Namespaces)?;
+    let mut kinds = UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP;
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    if plan.guest.is_none() {
+        kinds |= UnshareFlags::NEWUSER;
+    }
+    // SAFETY: this process has one thread and shares no files with another.
+    unsafe { rustix::thread::unshare_unsafe(kinds) }.within(
+        Layer::Namespaces,
+        "this system does not let a user make them (`--sandbox-degraded` goes without)",
+    )?;
+    match plan.guest {
+        None => identity::keep_self(user, group).within(Layer::Identity, "its user namespace"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The first process of the namespaces.
+fn first(plan: &Plan, ids: &IdMaps, socket: &File) -> Result<Report, Refusal> {
+    end_with_parent()?;
+    broken(plan, Layer::View)?;
+    view::build(plan, ids)?;
+    broken(plan, Layer::Network)?;
+    if plan.network == Network::Loopback {
+        process::raise_loopback().within(Layer::Network, "loopback")?;
+    }
+    let signals = process::child_signals().within(Layer::Start, "signals")?;
+    let command = start(plan)?;
+    let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
+    silence(&nothing).within(Layer::Start, "output")?;
+    privileges::drop_all(plan.guest).within(Layer::Capabilities, "of the first process")?;
+    end_with_parent()?;
+    follow(command, &signals, socket)
+}
+
+/// Standard output and error lead nowhere.
+fn silence(nothing: &File) -> rustix::io::Result<()> {
+    rustix::stdio::dup2_stdout(nothing)?;
+    rustix::stdio::dup2_stderr(nothing)
+}
+
+/// Starts the command; returns when it runs.
+fn start(plan: &Plan) -> Result<Pid, Refusal> {
+    let pipe = || io::pipe().within(Layer::Start, "a pipe");
+    let (mut alone, tell_alone) = pipe()?;
+    let (mut known, tell_known) = pipe()?;
+    let (mut failed, tell_failed) = pipe()?;
+    match fork().within(Layer::Start, "its process")? {
+        Forked::Child => {
+            drop((alone, tell_known, failed));
+            let refusal = confine(plan, &mut known, &tell_alone);
+            let _ = plan::send(&tell_failed, &refusal);
+            std::process::exit(126)
+        }
+        Forked::Parent(command) => {
+            drop((tell_alone, known, tell_failed));
+            if let Some(guest) = plan.guest
+                && identity::wait_for(&mut alone).is_ok()
+            {
+                identity::keep_guest(command, guest)
+                    .within(Layer::Identity, "its user namespace")?;
+                let _ = (&tell_known).write_all(b"+");
+            }
+            // Nothing comes of a pipe that `exec` closed.
+            match plan::receive(&mut failed) {
+                Ok(refusal) => Err(refusal),
+                Err(_) => Ok(command),
+            }
+        }
+    }
+}
+
+/// From the first instruction of the command's process to the command. Returns why
+/// not.
+fn confine(plan: &Plan, known: &mut impl Read, alone: &impl AsFd) -> Refusal {
+    match confine_and_run(plan, known, alone) {
+        Err(refusal) => refusal,
+        Ok(never) => match never {},
+    }
+}
+
+fn confine_and_run(
+    plan: &Plan,
+    known: &mut impl Read,
+    alone: &impl AsFd,
+) -> Result<std::convert::Infallible, Refusal> {
+    let step = "its process";
+    rustix::process::setsid().within(Layer::Start, step)?;
+    let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing).within(Layer::Start, "stdin")?;
+    process::reset_signals().within(Layer::Start, step)?;
+    broken(plan, Layer::Identity)?;
+    if plan.guest.is_some() {
+        rustix::thread::set_thread_groups(&[]).within(Layer::Identity, "groups")?;
+        // SAFETY: this process has one thread.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }
+            .within(Layer::Identity, "its user namespace")?;
+        rustix::io::write(alone, b"+").within(Layer::Identity, step)?;
+        identity::wait_for(known).within(Layer::Identity, step)?;
+    }
+    broken(plan, Layer::Limits)?;
+    privileges::limit(&plan.limits).within(Layer::Limits, "of its process")?;
+    broken(plan, Layer::Capabilities)?;
+    privileges::drop_all(plan.guest).within(Layer::Capabilities, "dropping them")?;
+    broken(plan, Layer::Landlock)?;
+    if paths::version() > 0 {
+        paths::restrict(plan).within(Layer::Landlock, "version 6")?;
+    }
+    broken(plan, Layer::Seccomp)?;
+    calls::restrict(plan.network).within(Layer::Seccomp, "its filter")?;
+    broken(plan, Layer::Start)?;
+    Err(process::execute(&plan.argv, &plan.environment)).within(Layer::Start, &plan.argv[0])
+}
+
+/// Reaps until the command has ended; cairn's end is the end of everything.
+fn follow(command: Pid, signals: &OwnedFd, socket: &File) -> Result<Report, Refusal> {
+    loop {
+        while let Ok(Some((ended, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if ended == command {
+                return Ok(report(status));
+            }
+        }
+        let mut watched = [
+            PollFd::new(socket, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
+        match poll(&mut watched, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).within(Layer::Start, "waiting"),
+        }
+        if !watched[0].revents().is_empty() {
+            std::process::exit(0);
+        }
+        let mut read = [0u8; 128];
+        while rustix::io::read(signals, &mut read).is_ok_and(|read| read > 0) {}
+    }
+}
+
+fn report(status: WaitStatus) -> Report {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Report::Exit(code),
+        (None, signal) => Report::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// Returns when the other side has closed the connection.
+fn wait_for_end(mut socket: &File) {
+    let mut byte = [0];
+    while !matches!(socket.read(&mut byte), Ok(0)) {}
+}
+
+/// Fails if a test wants this layer to.
+fn broken(plan: &Plan, layer: Layer) -> Result<(), Refusal> {
+    match plan.broken == Some(layer) {
+        true => Err("broken by a test").within(layer, "not set up"),
+        false => Ok(()),
+    }
+}

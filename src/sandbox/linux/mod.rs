@@ -1,0 +1,22 @@
+//! Confinement on Linux. cairn starts itself once more, under a hidden name, as the
+//! launcher of one command: it builds the namespaces, the view of files, the limits
+//! and the filters from the inside, and then becomes the command. What fails stops
+//! it: there is no command with a part of the confinement.
+
+mod calls;
+mod identity;
+mod launcher;
+mod mounts;
+mod paths;
+mod plan;
+mod prepare;
+mod privileges;
+mod process;
+mod spawn;
+mod view;
+
+pub use launcher::launcher;
+pub(super) use spawn::start;
+
+/// The name under which this program is the launcher.
+const NAME: &str = "cairn-launcher";

@@ -1,0 +1,95 @@
+//! From the policy and the workspace to the plan of a command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::plan::{Guest, Layer, Network, Place, Plan, ProcessLimits};
+use crate::sandbox::launch::Job;
+use crate::sandbox::{Mode, environment, policy, secrets};
+
+/// Whom commands of root run as: a number that no account and no container uses.
+const GUEST: Guest = Guest { id: 1_900_000_000 };
+
+const LIMITS: ProcessLimits = ProcessLimits {
+    processes: 1024,
+    file_bytes: 8 << 30,
+    open_files: 4096,
+};
+
+/// Most of a private `/tmp`, and of a private home.
+const TEMPORARY_BYTES: u64 = 2 << 30;
+const HOME_BYTES: u64 = 256 << 20;
+const SMALL_BYTES: u64 = 16 << 20;
+
+/// Names a layer that is to fail, for tests. Nothing can be had by it: the command
+/// is refused.
+const BROKEN: &str = "CAIRN_TEST_BREAK_LAYER";
+
+/// What a command is to be given; `protected` is what there is in the workspace.
+///
+/// # Errors
+/// When the workspace is gone, or a name can't be told.
+pub fn plan(job: Job<'_>, protected: &[PathBuf]) -> io::Result<Plan> {
+    let Job {
+        policy, workspace, ..
+    } = job;
+    let root = workspace.root();
+    let found = workspace.dir.dir_metadata()?;
+    let (device, inode) = (
+        cap_std::fs::MetadataExt::dev(&found),
+        cap_std::fs::MetadataExt::ino(&found),
+    );
+    let path = text(root)?;
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let home = variable("HOME").filter(|home| home.is_absolute() && home != Path::new("/"));
+    let guest = rustix::process::geteuid().is_root().then_some(GUEST);
+    let mut private = vec![
+        ("/tmp".to_owned(), TEMPORARY_BYTES),
+        ("/var/tmp".to_owned(), TEMPORARY_BYTES),
+        ("/run".to_owned(), SMALL_BYTES),
+    ];
+    let mut kept = Vec::new();
+    // Root's home is not for the guest to see; one in the workspace is.
+    if let Some(home) = home
+        .as_ref()
+        .filter(|home| guest.is_some() && !home.starts_with(root))
+    {
+        private.push((text(home)?, HOME_BYTES));
+        kept = texts(&secrets::toolchains(home))?;
+    }
+    Ok(Plan {
+        argv: job.argv.to_vec(),
+        environment: environment::confined(std::env::vars_os(), &path),
+        workspace: Place {
+            path,
+            device,
+            inode,
+        },
+        writable: policy.mode() != Mode::ReadOnly,
+        network: match policy.network() {
+            policy::Network::Off => Network::Off,
+            policy::Network::Loopback => Network::Loopback,
+        },
+        protected: texts(protected)?,
+        hidden: texts(&secrets::hidden(home.as_deref(), variable))?,
+        private,
+        kept,
+        guest,
+        limits: LIMITS,
+        broken: broken(),
+    })
+}
+
+fn broken() -> Option<Layer> {
+    let name = std::env::var(BROKEN).ok()?;
+    serde_json::from_value(serde_json::Value::String(name)).ok()
+}
+
+fn texts(paths: &[PathBuf]) -> io::Result<Vec<String>> {
+    paths.iter().map(|path| text(path)).collect()
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| io::Error::other(format!("{}: the name is not Unicode", path.display())))
+}

@@ -1,0 +1,99 @@
+//! The launcher as cairn sees it: a process to start and to end, and a socket to
+//! talk over. Closing the socket ends everything that the command started.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::plan::{Layer, Report, receive, send};
+use super::{NAME, prepare};
+use crate::sandbox::launch::{End, Job, LaunchError, Running};
+
+/// How long a launcher may take to end once it is asked to.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Launched {
+    process: Child,
+    /// `None` once everything was told to end.
+    socket: Option<UnixStream>,
+}
+
+/// Starts `program`, which is cairn itself, as the launcher of a command that
+/// writes to `output`.
+pub fn start(
+    program: &Path,
+    job: Job<'_>,
+    protected: &[PathBuf],
+    output: io::PipeWriter,
+) -> Result<impl Running + use<>, LaunchError> {
+    let plan = prepare::plan(job, protected)?;
+    let (ours, theirs) = UnixStream::pair()?;
+    let process = Command::new(program)
+        .arg0(NAME)
+        .env_clear()
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::from(output.try_clone()?))
+        .stderr(Stdio::from(output))
+        .spawn()
+        .map_err(|error| LaunchError::Refused(format!("its launcher: {error}")))?;
+    let launched = Launched {
+        process,
+        socket: Some(ours),
+    };
+    if let Some(socket) = &launched.socket {
+        send(socket, &plan)?;
+    }
+    Ok(launched)
+}
+
+impl Running for Launched {
+    fn look(&mut self) -> Result<Option<End>, LaunchError> {
+        let Some(socket) = &self.socket else {
+            return Ok(None);
+        };
+        let mut ready = [PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut ready, Some(&Timespec::default())) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+            Ok(_) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        match receive(socket) {
+            Ok(Report::Exit(code)) => Ok(Some(End::Exit(code))),
+            Ok(Report::Signal(signal)) => Ok(Some(End::Signal(signal))),
+            Ok(Report::Refused(refusal)) if refusal.layer == Layer::Start => {
+                Err(LaunchError::NotStarted(refusal.why))
+            }
+            Ok(Report::Refused(refusal)) => Err(LaunchError::Refused(refusal.to_string())),
+            // The launcher was killed, and all others with it.
+            Err(_) => Ok(Some(End::Signal(libc::SIGKILL))),
+        }
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.socket = None;
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if self.process.try_wait()?.is_some() {
+                return Ok(());
+            }
+            if Instant::now() > patience {
+                // Its own end takes the first process with it, and that one all others.
+                self.process.kill()?;
+                return self.process.wait().map(drop);
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}

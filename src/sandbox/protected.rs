@@ -1,0 +1,178 @@
+//! Files by which a workspace makes other programs run something: hooks, editors'
+//! tasks, agents' settings. Nothing that works for a model may change them, or make
+//! one where there is none, at any depth.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use cap_std::fs::Dir;
+
+use super::workspace::Workspace;
+
+/// Names that are protected with all below them.
+const NAMES: &[&str] = &[
+    ".git",
+    ".gitmodules",
+    ".gitattributes",
+    ".cairn",
+    ".agents",
+    ".claude",
+    ".codex",
+    ".mcp.json",
+    ".envrc",
+    ".vscode",
+    ".idea",
+    ".npmrc",
+    ".husky",
+    ".pre-commit-config.yaml",
+];
+
+/// A name in a folder of a name.
+const NESTED: &[(&str, &str)] = &[
+    (".cargo", "config.toml"),
+    (".cargo", "config"),
+    (".github", "workflows"),
+];
+
+/// Deeper trees are a loop or an attack.
+const MAX_DEPTH: usize = 100;
+
+/// Whether a path relative to the workspace is protected, or lies below what is.
+pub(super) fn covers(path: &Path) -> bool {
+    let names: Vec<&OsStr> = path
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    (0..names.len()).any(|at| is_protected(at.checked_sub(1).map(|above| names[above]), names[at]))
+}
+
+/// Whether a name in a folder of some name is one of those. On file systems that
+/// do not tell letters' cases apart, another case is the same file.
+fn is_protected(folder: Option<&OsStr>, name: &OsStr) -> bool {
+    let is =
+        |name: &OsStr, known: &str| name.to_str().is_some_and(|n| n.eq_ignore_ascii_case(known));
+    NAMES.iter().any(|known| is(name, known))
+        || folder.is_some_and(|folder| {
+            let mut nested = NESTED.iter();
+            nested.any(|(outer, inner)| is(folder, outer) && is(name, inner))
+        })
+}
+
+/// All that is protected in the workspace, relative to it. A folder that can't be
+/// read is passed over: who runs here can't write in it either.
+pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    descend(&workspace.dir, Path::new(""), 0, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in dir.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let kind = entry.file_type()?;
+        if is_protected(path.file_name(), &name) {
+            found.push(path.join(name));
+        } else if kind.is_dir() && depth < MAX_DEPTH {
+            match dir.open_dir(&name) {
+                Ok(below) => descend(&below, &path.join(name), depth + 1, found)?,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                // Gone, or something else by now.
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what was not there before, by giving it a name that means nothing.
+/// Returns the old and the new name of each.
+pub(super) fn quarantine(
+    workspace: &Workspace,
+    before: &[PathBuf],
+) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut moved = Vec::new();
+    for path in find(workspace)? {
+        if before.binary_search(&path).is_ok() {
+            continue;
+        }
+        let mut number = 1;
+        let harmless = loop {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = format!("quarantined-{number}-{}", name.trim_start_matches('.'));
+            let harmless = path.with_file_name(name);
+            match workspace.dir.symlink_metadata(&harmless) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break harmless,
+                _ => number += 1,
+            }
+        };
+        workspace.dir.rename(&path, &workspace.dir, &harmless)?;
+        moved.push((path, harmless));
+    }
+    Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn names_count_at_any_depth_and_in_any_case() {
+        for path in [
+            ".git",
+            "a/b/.git/hooks/x",
+            ".GIT/config",
+            ".envrc",
+            "x/.vscode/tasks.json",
+            ".cargo/config.toml",
+            "sub/.github/workflows/ci.yml",
+        ] {
+            assert!(covers(Path::new(path)), "{path}");
+        }
+        for path in [
+            "git",
+            "a/.gitignore",
+            ".cargo/x",
+            "config.toml",
+            ".github/x",
+            "src",
+        ] {
+            assert!(!covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at(".git/hooks")).unwrap();
+        fs::create_dir_all(at("vendor/x/.git")).unwrap();
+        fs::write(at("vendor/.envrc"), "old").unwrap();
+        let workspace = Workspace::open(folder.path()).unwrap();
+        let before = find(&workspace).unwrap();
+        let names = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
+        assert_eq!(before, names);
+        assert_eq!(quarantine(&workspace, &before).unwrap(), []);
+
+        fs::write(at(".envrc"), "new").unwrap();
+        fs::write(at("quarantined-1-envrc"), "in the way").unwrap();
+        fs::create_dir_all(at("new/.git/hooks")).unwrap();
+        let moved = quarantine(&workspace, &before).unwrap();
+        let expected = [
+            (".envrc", "quarantined-2-envrc"),
+            ("new/.git", "new/quarantined-1-git"),
+        ];
+        assert_eq!(moved, expected.map(|(a, b)| (a.into(), b.into())));
+        assert_eq!(
+            fs::read_to_string(at("quarantined-2-envrc")).unwrap(),
+            "new"
+        );
+        assert!(at("vendor/.envrc").exists() && !at("new/.git").exists());
+    }
+}

@@ -1,0 +1,267 @@
+//! What a confined command can and cannot do, seen from the host's side.
+
+#![cfg(target_os = "linux")]
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+struct Ran {
+    text: String,
+    errors: String,
+    status: i32,
+}
+
+fn cairn(folder: &Path, flags: &[&str], script: &str, variables: &[(&str, &str)]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(["sandbox", "--workspace"])
+        .arg(folder)
+        .args(flags)
+        .args(["--", "sh", "-c", script])
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    Ran {
+        text: String::from_utf8_lossy(&output.stdout).into_owned(),
+        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        status: output.status.code().unwrap(),
+    }
+}
+
+fn run(script: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    cairn(folder.path(), &[], script, &[])
+}
+
+#[test]
+fn the_status_is_the_commands() {
+    assert_eq!(run("exit 3").status, 3);
+    assert_eq!(run("kill -9 $$").status, 137);
+    let none = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(["sandbox", "--", "no-such-command"])
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(127));
+    let folder = tempfile::tempdir().unwrap();
+    let slow = cairn(folder.path(), &["--timeout", "1"], "sleep 100", &[]);
+    assert_eq!(slow.status, 124);
+    assert_eq!(slow.errors, "cairn: timed out after 1 s, killed\n");
+}
+
+/// What is written lands as the owner's, whoever started cairn.
+#[test]
+fn a_workspace_is_worked_in() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::write(folder.path().join("old"), "old\n").unwrap();
+    let script =
+        "cat old && echo new > new && rm old && mkdir -p a/b && echo tmp > /tmp/x && cat /tmp/x";
+    let ran = cairn(folder.path(), &[], script, &[]);
+    assert_eq!(
+        (ran.text.as_str(), ran.errors.as_str(), ran.status),
+        ("old\ntmp\n", "", 0)
+    );
+    let owner = std::fs::metadata(folder.path()).unwrap().uid();
+    let new = std::fs::metadata(folder.path().join("new")).unwrap();
+    assert_eq!(new.uid(), owner);
+    assert!(folder.path().join("a/b").is_dir() && !folder.path().join("old").exists());
+    assert!(!Path::new("/tmp/x").exists());
+}
+
+#[test]
+fn nothing_else_is_written() {
+    let outside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::set_permissions(outside.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let victim = outside.path().join("victim");
+    std::fs::write(&victim, "safe").unwrap();
+    std::fs::set_permissions(&victim, PermissionsExt::from_mode(0o666)).unwrap();
+    let (out, at) = (outside.path().display(), victim.display());
+    for script in [
+        format!("echo bad > {at}"),
+        format!("echo bad > {out}/new"),
+        format!("rm {at}"),
+        format!("mv {at} ."),
+        format!("ln {at} link && echo bad > link"),
+        format!("ln -s {at} soft && echo bad > soft"),
+        format!("chmod 600 {at}"),
+        format!("touch {at}"),
+        format!("truncate -s 0 {at}"),
+        format!("echo bad > /proc/self/root{at}"),
+        format!("echo bad > /proc/1/root{at}"),
+        format!("echo bad > ../../../../../../../../../..{at}"),
+        "echo bad > /etc/cairn-test".to_owned(),
+        "echo core > /proc/sys/kernel/core_pattern".to_owned(),
+        "mount -o remount,rw /".to_owned(),
+        "unshare -U true".to_owned(),
+        "unshare -Ur mount -t tmpfs none /mnt".to_owned(),
+        "mknod disk b 254 0 && head -c 1 disk".to_owned(),
+    ] {
+        let ran = run(&script);
+        assert_ne!(ran.status, 0, "{script}: {}{}", ran.text, ran.errors);
+    }
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "safe");
+    assert_eq!(std::fs::metadata(&victim).unwrap().mode() & 0o777, 0o666);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn in_read_only_mode_not_even_the_workspace_is() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), "a").unwrap();
+    let flags = ["--mode", "read-only"];
+    let ran = cairn(
+        folder.path(),
+        &flags,
+        "echo x > /tmp/x && cat a; echo x > b",
+        &[],
+    );
+    assert_eq!(ran.text.lines().next().map(|l| &l[..1]), Some("a"));
+    assert_ne!(ran.status, 0);
+    assert!(!folder.path().join("b").exists());
+}
+
+#[test]
+fn what_is_protected_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    std::fs::create_dir_all(at(".git/hooks")).unwrap();
+    std::fs::create_dir_all(at("vendor/x/.git")).unwrap();
+    std::fs::write(at(".git/config"), "safe").unwrap();
+    for script in [
+        "echo bad > .git/hooks/pre-commit",
+        "echo bad > .git/config",
+        "rm -rf .git",
+        "mv .git other",
+        "mv vendor other && echo bad > other/x/.git/config",
+        "echo bad > vendor/x/.git/config",
+        "ln -sf x .git/config",
+    ] {
+        let ran = cairn(folder.path(), &[], script, &[]);
+        assert_ne!(ran.status, 0, "{script}");
+    }
+    assert_eq!(std::fs::read_to_string(at(".git/config")).unwrap(), "safe");
+    assert_eq!(std::fs::read_dir(at(".git/hooks")).unwrap().count(), 0);
+    let script = "echo bad > .envrc; mkdir -p new/.git/hooks; echo ok > fine";
+    let ran = cairn(folder.path(), &[], script, &[]);
+    assert_eq!(ran.status, 0);
+    assert!(
+        ran.errors
+            .contains(".envrc may not be made: it is now quarantined-1-envrc")
+    );
+    assert!(at("quarantined-1-envrc").exists() && !at(".envrc").exists());
+    assert!(at("new/quarantined-1-git/hooks").exists() && at("fine").exists());
+
+    std::os::unix::fs::symlink("/etc", at(".codex")).unwrap();
+    let ran = cairn(folder.path(), &[], "true", &[]);
+    assert_eq!(ran.status, 126);
+    assert!(ran.errors.contains(".codex"), "{}", ran.errors);
+}
+
+#[test]
+fn secrets_look_empty() {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let keys = home.path().join(".ssh");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::write(keys.join("id"), "secret").unwrap();
+    std::fs::write(home.path().join(".netrc"), "secret").unwrap();
+    std::fs::create_dir(home.path().join(".cargo")).unwrap();
+    std::fs::write(home.path().join(".cargo/env"), "tools").unwrap();
+    std::fs::write(home.path().join(".cargo/credentials.toml"), "secret").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("HOME", home.path().to_str().unwrap()),
+        ("GITHUB_TOKEN", "secret"),
+        ("LD_PRELOAD", ""),
+    ];
+    let script =
+        "cat ~/.ssh/id ~/.netrc ~/.cargo/credentials.toml ~/.cargo/env; env; cat /proc/1/environ";
+    let ran = cairn(folder.path(), &[], script, &variables);
+    assert!(ran.text.contains("tools"), "{}", ran.text);
+    assert!(!ran.text.contains("secret"), "{}", ran.text);
+}
+
+#[test]
+fn the_network_is_off_or_its_own() {
+    let connect = "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 0)); \
+        socket.create_connection(s.getsockname()); print(\"met\")'";
+    let folder = tempfile::tempdir().unwrap();
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let off = cairn(folder.path(), &[], connect, &[]);
+    assert_ne!(off.status, 0, "{}", off.text);
+    let own = cairn(folder.path(), &["--net", "loopback"], connect, &[]);
+    assert_eq!(own.text, "met\n");
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let reach =
+        format!("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}))'");
+    let host = cairn(folder.path(), &["--net", "loopback"], &reach, &[]);
+    assert!(
+        host.text.contains("refused") && host.status != 0,
+        "{}",
+        host.text
+    );
+}
+
+/// A layer that can't be set up stops the command, whichever it is.
+#[test]
+fn without_a_layer_nothing_runs() {
+    for layer in [
+        "namespaces",
+        "view",
+        "identity",
+        "network",
+        "limits",
+        "capabilities",
+        "landlock",
+        "seccomp",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("CAIRN_TEST_BREAK_LAYER", layer)];
+        let ran = cairn(folder.path(), &[], "echo ran > ran", &variables);
+        assert_eq!((ran.status, ran.text.as_str()), (126, ""), "{layer}");
+        assert!(
+            ran.errors
+                .starts_with("cairn: the sandbox refused to start: ")
+        );
+        assert_eq!(ran.errors.lines().count(), 1, "{}", ran.errors);
+        assert!(!folder.path().join("ran").exists(), "{layer}");
+    }
+}
+
+/// With the connection to cairn everything ends, whatever it does about signals.
+#[test]
+fn nothing_outlives_cairn() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM INT HUP; (setsid sleep 987654 &); touch up; sleep 987654";
+    let mut cairn = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(["sandbox", "--workspace"])
+        .arg(folder.path())
+        .args(["--", "sh", "-c", script])
+        .spawn()
+        .unwrap();
+    let wait = |what: &dyn Fn() -> bool| {
+        for _ in 0..500 {
+            if what() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("not in five seconds");
+    };
+    wait(&|| folder.path().join("up").exists() && sleepers() == 2);
+    cairn.kill().unwrap();
+    cairn.wait().unwrap();
+    wait(&|| sleepers() == 0);
+}
+
+/// Processes whose command line is that of the sleepers above.
+fn sleepers() -> usize {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .filter(|line| line == b"sleep\x00987654\x00")
+        .count()
+}
