@@ -4,24 +4,31 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 struct Ran {
+    /// Of the cairn that ran it.
+    id: u32,
     text: String,
     errors: String,
     status: i32,
 }
 
 fn cairn(folder: &Path, flags: &[&str], script: &str, variables: &[(&str, &str)]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
+    let child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .args(["sandbox", "--workspace"])
         .arg(folder)
         .args(flags)
         .args(["--", "sh", "-c", script])
         .envs(variables.iter().copied())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
     Ran {
+        id,
         text: String::from_utf8_lossy(&output.stdout).into_owned(),
         errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         status: output.status.code().unwrap(),
@@ -230,6 +237,52 @@ fn without_a_layer_nothing_runs() {
     }
 }
 
+/// Bombs end at their limit, and nothing of them is left.
+#[test]
+fn what_grows_without_end_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = |flags: &[&str], script: &str| {
+        let ran = cairn(folder.path(), flags, script, &[]);
+        assert_eq!(groups_of(ran.id), 0, "{script}");
+        ran
+    };
+    let forks = "bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 1";
+    let started = std::time::Instant::now();
+    ran(&["--timeout", "3"], forks);
+    assert!(started.elapsed().as_secs() < 20);
+
+    let memory = ran(&["--memory", "200"], "head -c 2000000000 /dev/zero | tail");
+    let words = "more than 200 MB of memory, killed";
+    let (status, errors) = (memory.status, &memory.errors);
+    assert!(status == 137 && errors.contains(words), "{status} {errors}");
+
+    let sparse = ran(&[], "truncate -s 1T file; stat -c %s file");
+    assert!(!sparse.text.contains("1099511627776"), "{}", sparse.text);
+
+    let yes = ran(&[], "yes");
+    assert!(yes.status == 137 && yes.errors.contains("bytes of output"));
+
+    let held = ran(&[], "sleep 123456 & echo done");
+    assert_eq!((held.text.as_str(), held.status), ("done\n", 0));
+    assert_eq!(sleepers("123456"), 0);
+}
+
+/// Groups of processes that a cairn has made and that are still there.
+fn groups_of(cairn: u32) -> usize {
+    let mine = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let folders = mine.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (names, path) = (parts.next()?, parts.next()?);
+        std::fs::read_dir(format!("/sys/fs/cgroup/{names}{path}")).ok()
+    });
+    let prefix = format!("cairn-{cairn}-");
+    folders
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .count()
+}
+
 /// With the connection to cairn everything ends, whatever it does about signals.
 #[test]
 fn nothing_outlives_cairn() {
@@ -250,18 +303,22 @@ fn nothing_outlives_cairn() {
         }
         panic!("not in five seconds");
     };
-    wait(&|| folder.path().join("up").exists() && sleepers() == 2);
+    wait(&|| folder.path().join("up").exists() && sleepers("987654") == 2);
     cairn.kill().unwrap();
     cairn.wait().unwrap();
-    wait(&|| sleepers() == 0);
+    wait(&|| sleepers("987654") == 0);
+    // What only the system knows of goes with the next start.
+    assert_eq!(run("true").status, 0);
+    assert_eq!(groups_of(cairn.id()), 0);
 }
 
-/// Processes whose command line is that of the sleepers above.
-fn sleepers() -> usize {
+/// Processes that sleep for so long.
+fn sleepers(seconds: &str) -> usize {
+    let wanted = format!("sleep\0{seconds}\0");
     std::fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .filter(|line| line == b"sleep\x00987654\x00")
+        .filter(|line| line == wanted.as_bytes())
         .count()
 }

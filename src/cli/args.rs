@@ -205,6 +205,11 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub timeout: u64,
 
+    /// Most memory it may take with all that it starts [default: most of what is
+    /// available]
+    #[arg(long, value_name = "MEGABYTES")]
+    pub memory: Option<u64>,
+
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub command: Vec<String>,

@@ -16,6 +16,7 @@ const TIMED_OUT: u8 = 124;
 const REFUSED: u8 = 126;
 const NOT_STARTED: u8 = 127;
 const BY_SIGNAL: u8 = 128;
+const KILL: u8 = 9;
 
 /// A command that prints more is ended, as the tool's are.
 const MOST_PRINTED: u64 = 64 << 20;
@@ -50,7 +51,11 @@ pub fn run(args: SandboxArgs) -> u8 {
         time: Duration::from_secs(args.timeout),
         output: Limit { bytes: 0, lines: 0 },
         flood: MOST_PRINTED,
+        memory: args
+            .memory
+            .map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
+    launch::sweep();
     let terminal = io::stdout().is_terminal();
     let mut broken = false;
     let mut pass_on = |bytes: &[u8]| broken |= print(bytes, terminal).is_err();
@@ -102,9 +107,9 @@ fn status(end: End) -> u8 {
             say(end.to_string().trim_matches(['[', ']']));
             TIMED_OUT
         }
-        End::Flooded(_) => {
+        End::Flooded(_) | End::OutOfMemory(_) | End::DiskFull(_) => {
             say(end.to_string().trim_matches(['[', ']']));
-            REFUSED
+            BY_SIGNAL + KILL
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Allow, RunArgs, Switch};
 use super::load;
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
-use crate::sandbox::launch::Launcher;
+use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Decision, Policy, Rules, Workspace};
 use crate::tools::{Limits, Toolbox};
 
@@ -61,6 +61,7 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
             Switch::Off => Thinking::Off,
         }),
     };
+    launch::sweep();
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);

@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         time: Duration::from_secs(context.limits.command_seconds),
         output: context.limits.output(),
         flood: MAX_PRINTED_BYTES,
+        memory: None,
     };
     let finished =
         launch::run(job, &limits, context.cancelled, &mut |_| {}).map_err(|error| match error {

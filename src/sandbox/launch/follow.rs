@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::disk::Disk;
 use super::{CommandLimits, End, GRACE, LaunchError, Running, TICK};
 use crate::sandbox::text::{Bounded, Clip};
 
@@ -41,6 +42,7 @@ impl<'a> Follower<'a> {
     pub fn follow(
         &mut self,
         running: &mut dyn Running,
+        disk: &mut Disk<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<End, LaunchError> {
         let limits = self.limits;
@@ -68,6 +70,9 @@ impl<'a> Follower<'a> {
             }
             if self.clip.total() > limits.flood {
                 return Ok(End::Flooded(limits.flood));
+            }
+            if let Some(floor) = disk.is_full() {
+                return Ok(End::DiskFull(floor));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! too long.
 
 mod direct;
+mod disk;
 mod follow;
 mod process_tree;
 
@@ -17,6 +18,7 @@ use super::protected;
 use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
+use disk::Disk;
 use follow::Follower;
 
 /// How commands come to run.
@@ -49,6 +51,12 @@ impl Launcher {
     }
 }
 
+/// Takes away what commands of a cairn that was killed have left in the system.
+pub fn sweep() {
+    #[cfg(target_os = "linux")]
+    super::linux::sweep();
+}
+
 /// Why a command did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -69,6 +77,8 @@ pub struct CommandLimits {
     pub output: Limit,
     /// Output beyond this many bytes ends the command: nobody will read it.
     pub flood: u64,
+    /// Bytes of memory of all its processes; `None` for most of what is available.
+    pub memory: Option<u64>,
 }
 
 /// How a command ended.
@@ -80,6 +90,10 @@ pub enum End {
     Cancelled,
     /// It printed more than so many bytes.
     Flooded(u64),
+    /// It took more than so many bytes of memory.
+    OutOfMemory(u64),
+    /// It filled the disk down to so many bytes.
+    DiskFull(u64),
 }
 
 /// How often cancellation, the clock and the command are looked at.
@@ -95,6 +109,13 @@ impl fmt::Display for End {
             End::TimedOut(limit) => write!(f, "[timed out after {} s, killed]", limit.as_secs()),
             End::Cancelled => f.write_str("[interrupted]"),
             End::Flooded(bytes) => write!(f, "[more than {bytes} bytes of output, killed]"),
+            End::OutOfMemory(bytes) => {
+                write!(f, "[more than {} MB of memory, killed]", bytes / 1_000_000)
+            }
+            End::DiskFull(bytes) => {
+                let left = bytes / 1_000_000;
+                write!(f, "[less than {left} MB left on the disk, killed]")
+            }
         }
     }
 }
@@ -147,13 +168,17 @@ pub fn run(
     };
     let mut running: Box<dyn Running> = match (job.launcher, &before) {
         #[cfg(target_os = "linux")]
-        (Launcher::Confined { program }, Some(protected)) => {
-            Box::new(super::linux::start(program, job, protected, writer)?)
-        }
+        (Launcher::Confined { program }, Some(protected)) => Box::new(super::linux::start(
+            program,
+            job,
+            (protected, limits.memory),
+            writer,
+        )?),
         _ => Box::new(Direct::start(job, writer)?),
     };
+    let mut disk = Disk::of(job.workspace);
     let mut follower = Follower::new(pipe, limits, output);
-    let end = follower.follow(running.as_mut(), cancelled);
+    let end = follower.follow(running.as_mut(), &mut disk, cancelled);
     running.stop()?;
     follower.drain()?;
     let end = end?;

@@ -15,6 +15,7 @@ fn limits() -> CommandLimits {
             lines: 100,
         },
         flood: 64 << 20,
+        memory: None,
     }
 }
 

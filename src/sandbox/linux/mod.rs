@@ -4,6 +4,7 @@
 //! it: there is no command with a part of the confinement.
 
 mod calls;
+mod cgroup;
 mod identity;
 mod launcher;
 mod mounts;
@@ -13,8 +14,10 @@ mod prepare;
 mod privileges;
 mod process;
 mod spawn;
+mod usage;
 mod view;
 
+pub(super) use cgroup::sweep;
 pub use launcher::launcher;
 pub(super) use spawn::start;
 

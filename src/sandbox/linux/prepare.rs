@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::cgroup::GroupLimits;
 use super::plan::{Guest, Layer, Network, Place, Plan, ProcessLimits};
 use crate::sandbox::launch::Job;
 use crate::sandbox::{Mode, environment, policy, secrets};
@@ -11,7 +12,7 @@ use crate::sandbox::{Mode, environment, policy, secrets};
 const GUEST: Guest = Guest { id: 1_900_000_000 };
 
 const LIMITS: ProcessLimits = ProcessLimits {
-    processes: 1024,
+    processes: MOST_PROCESSES,
     file_bytes: 8 << 30,
     open_files: 4096,
 };
@@ -20,6 +21,33 @@ const LIMITS: ProcessLimits = ProcessLimits {
 const TEMPORARY_BYTES: u64 = 2 << 30;
 const HOME_BYTES: u64 = 256 << 20;
 const SMALL_BYTES: u64 = 16 << 20;
+
+/// Most processes of a command, threads included.
+const MOST_PROCESSES: u64 = 1024;
+
+/// Of the memory that is available, what a command may take.
+const MEMORY_SHARE: (u64, u64) = (3, 4);
+const LEAST_MEMORY: u64 = 512 << 20;
+
+/// What a command may take together with all that it starts.
+pub fn group_limits(memory: Option<u64>) -> GroupLimits {
+    let (part, of) = MEMORY_SHARE;
+    let share = || (available_memory().unwrap_or(0) / of * part).max(LEAST_MEMORY);
+    GroupLimits {
+        processes: MOST_PROCESSES,
+        memory: memory.unwrap_or_else(share),
+    }
+}
+
+/// Bytes that could be had without swapping.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
 
 /// Names a layer that is to fail, for tests. Nothing can be had by it: the command
 /// is refused.

@@ -11,17 +11,25 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::cgroup::Group;
 use super::plan::{Layer, Report, receive, send};
-use super::{NAME, prepare};
+use super::{NAME, prepare, usage};
 use crate::sandbox::launch::{End, Job, LaunchError, Running};
 
 /// How long a launcher may take to end once it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often memory is counted where the system does not do it.
+const COUNTED: Duration = Duration::from_millis(100);
+
 struct Launched {
     process: Child,
     /// `None` once everything was told to end.
     socket: Option<UnixStream>,
+    /// `None` where the system has none for this user.
+    group: Option<Group>,
+    memory: u64,
+    counted: Instant,
 }
 
 /// Starts `program`, which is cairn itself, as the launcher of a command that
@@ -29,7 +37,7 @@ struct Launched {
 pub fn start(
     program: &Path,
     job: Job<'_>,
-    protected: &[PathBuf],
+    (protected, memory): (&[PathBuf], Option<u64>),
     output: io::PipeWriter,
 ) -> Result<impl Running + use<>, LaunchError> {
     let plan = prepare::plan(job, protected)?;
@@ -42,14 +50,41 @@ pub fn start(
         .stderr(Stdio::from(output))
         .spawn()
         .map_err(|error| LaunchError::Refused(format!("its launcher: {error}")))?;
+    // Before it has the plan it starts nothing.
+    let limits = prepare::group_limits(memory);
+    let group = Group::new(&limits).filter(|group| group.add(process.id()).is_ok());
     let launched = Launched {
         process,
         socket: Some(ours),
+        group,
+        memory: limits.memory,
+        counted: Instant::now(),
     };
     if let Some(socket) = &launched.socket {
         send(socket, &plan)?;
     }
     Ok(launched)
+}
+
+impl Launched {
+    /// How a command that ended so really ended.
+    fn ended(&self, end: End) -> End {
+        let group = self.group.as_ref();
+        match end {
+            End::Exit(0) => end,
+            _ if group.is_some_and(Group::ran_out_of_memory) => End::OutOfMemory(self.memory),
+            _ => end,
+        }
+    }
+
+    /// Counts memory, if it is time to.
+    fn is_too_large(&mut self) -> bool {
+        if self.group.is_some() || self.counted.elapsed() < COUNTED {
+            return false;
+        }
+        self.counted = Instant::now();
+        usage::resident(self.process.id()) > self.memory
+    }
 }
 
 impl Running for Launched {
@@ -59,19 +94,21 @@ impl Running for Launched {
         };
         let mut ready = [PollFd::new(socket, PollFlags::IN)];
         match poll(&mut ready, Some(&Timespec::default())) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {
+                return Ok(self.is_too_large().then_some(End::OutOfMemory(self.memory)));
+            }
             Ok(_) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
         match receive(socket) {
-            Ok(Report::Exit(code)) => Ok(Some(End::Exit(code))),
-            Ok(Report::Signal(signal)) => Ok(Some(End::Signal(signal))),
+            Ok(Report::Exit(code)) => Ok(Some(self.ended(End::Exit(code)))),
+            Ok(Report::Signal(signal)) => Ok(Some(self.ended(End::Signal(signal)))),
             Ok(Report::Refused(refusal)) if refusal.layer == Layer::Start => {
                 Err(LaunchError::NotStarted(refusal.why))
             }
             Ok(Report::Refused(refusal)) => Err(LaunchError::Refused(refusal.to_string())),
             // The launcher was killed, and all others with it.
-            Err(_) => Ok(Some(End::Signal(libc::SIGKILL))),
+            Err(_) => Ok(Some(self.ended(End::Signal(libc::SIGKILL)))),
         }
     }
 

@@ -1,0 +1,69 @@
+//! Memory of a process and of all below it, for systems on which groups can't be
+//! made: counted from outside, every now and then.
+
+use std::collections::HashMap;
+use std::fs;
+
+/// Bytes of memory that a process and its descendants have to themselves.
+pub fn resident(ancestor: u32) -> u64 {
+    let processes: HashMap<u32, u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|process| Some((process, parent(process)?)))
+        .collect();
+    let descends = |process: u32| {
+        let mut at = process;
+        // Parents may change while this looks: no more steps than there are processes.
+        for _ in 0..=processes.len() {
+            match processes.get(&at) {
+                Some(_) if at == ancestor => return true,
+                Some(parent) => at = *parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    let own = processes.keys().filter(|process| descends(**process));
+    own.filter_map(|process| anonymous(*process)).sum()
+}
+
+fn parent(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1;
+    fields.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What is not a file's, which the system can drop.
+fn anonymous(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let kib = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    Some((kib("RssAnon:")? + kib("RssShmem:").unwrap_or(0)) << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_count() {
+        let mut child = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo; sleep 100",
+            ])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0];
+        std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut ready).unwrap();
+        let (all, own) = (resident(std::process::id()), resident(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(own > 25_000_000 && all >= own, "{own} of {all}");
+    }
+}
