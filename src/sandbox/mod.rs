@@ -12,7 +12,8 @@ mod linux;
 mod policy;
 mod protected;
 pub mod sanitize;
-#[cfg(target_os = "linux")]
+#[cfg(any(test, target_os = "macos"))]
+mod seatbelt;
 mod secrets;
 pub mod text;
 mod walk;

@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use super::workspace::Workspace;
 
 /// Names that are protected with all below them.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     ".git",
     ".gitmodules",
     ".gitattributes",
@@ -29,7 +29,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// A name in a folder of a name.
-const NESTED: &[(&str, &str)] = &[
+pub(super) const NESTED: &[(&str, &str)] = &[
     (".cargo", "config.toml"),
     (".cargo", "config"),
     (".github", "workflows"),

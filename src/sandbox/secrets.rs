@@ -40,6 +40,7 @@ const HIDDEN: &[&str] = &[
 ];
 
 /// Toolchains, which a command may use though the home is not its own.
+#[cfg(target_os = "linux")]
 const TOOLCHAINS: &[&str] = &[
     ".cargo", ".rustup", ".nvm", ".pyenv", ".rbenv", ".sdkman", ".bun", ".deno", ".ghcup", ".elan",
     "go",
@@ -87,6 +88,7 @@ pub(super) fn hidden(
 }
 
 /// Absolute paths of toolchains.
+#[cfg(target_os = "linux")]
 pub(super) fn toolchains(home: &Path) -> Vec<PathBuf> {
     TOOLCHAINS.iter().map(|path| home.join(path)).collect()
 }

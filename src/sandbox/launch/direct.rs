@@ -25,6 +25,33 @@ impl Direct {
     }
 }
 
+#[cfg(target_os = "macos")]
+impl Direct {
+    /// By `sandbox-exec`; temporary files are where the user has them.
+    pub fn start_confined(job: Job<'_>, writer: io::PipeWriter) -> Result<Self, LaunchError> {
+        use crate::sandbox::{seatbelt, secrets};
+        let refused = |error: io::Error| LaunchError::Refused(format!("a folder for it: {error}"));
+        let temporary = std::env::temp_dir().canonicalize().map_err(refused)?;
+        let variable = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
+        let home = variable("HOME");
+        let profile = seatbelt::profile(job.policy, &secrets::hidden(home.as_deref(), variable));
+        let mut argv = vec![SANDBOX_EXEC.to_owned()];
+        for (name, path) in seatbelt::parameters(job.workspace.root(), &temporary) {
+            argv.extend(["-D".to_owned(), format!("{name}={path}")]);
+        }
+        argv.extend(["-p".to_owned(), profile]);
+        argv.extend_from_slice(job.argv);
+        Self::start(Job { argv: &argv, ..job }, writer).map_err(|error| match error {
+            LaunchError::NotStarted(why) => LaunchError::Refused(format!("{SANDBOX_EXEC}: {why}")),
+            other => other,
+        })
+    }
+}
+
+/// Where the system has it; looked up nowhere else.
+#[cfg(target_os = "macos")]
+const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
+
 impl Running for Direct {
     fn look(&mut self) -> Result<Option<End>, LaunchError> {
         // Without reaping, so that the leader's id still names this tree and no other.

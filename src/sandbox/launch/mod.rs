@@ -29,6 +29,9 @@ pub enum Launcher {
     /// By a program that is cairn, from within a confinement that it builds.
     #[cfg(target_os = "linux")]
     Confined { program: PathBuf },
+    /// By the system's own, after a profile.
+    #[cfg(target_os = "macos")]
+    Seatbelt,
 }
 
 impl Launcher {
@@ -43,10 +46,10 @@ impl Launcher {
         let program = program.into();
         #[cfg(target_os = "linux")]
         return Launcher::Confined { program };
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(target_os = "macos")]
         {
             drop(program);
-            Launcher::Unconfined
+            Launcher::Seatbelt
         }
     }
 }
@@ -174,6 +177,8 @@ pub fn run(
             (protected, limits.memory),
             writer,
         )?),
+        #[cfg(target_os = "macos")]
+        (Launcher::Seatbelt, Some(_)) => Box::new(Direct::start_confined(job, writer)?),
         _ => Box::new(Direct::start(job, writer)?),
     };
     let mut disk = Disk::of(job.workspace);
