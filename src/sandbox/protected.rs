@@ -2,11 +2,12 @@
 //! tasks, agents' settings. Nothing that works for a model may change them, or make
 //! one where there is none, at any depth.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, MetadataExt};
 
 use super::workspace::Workspace;
 
@@ -62,22 +63,36 @@ fn is_protected(folder: Option<&OsStr>, name: &OsStr) -> bool {
         })
 }
 
-/// All that is protected in the workspace, relative to it. A folder that can't be
-/// read is passed over: who runs here can't write in it either.
-pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<PathBuf>> {
+/// What is protected: where, and which file of the system it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Protected {
+    /// Relative to the workspace.
+    pub path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// All that is protected in the workspace, in order. A folder that can't be read is
+/// passed over: who runs here can't write in it either.
+pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<Protected>> {
     let mut found = Vec::new();
     descend(&workspace.dir, Path::new(""), 0, &mut found)?;
     found.sort();
     Ok(found)
 }
 
-fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<Protected>) -> io::Result<()> {
     for entry in dir.entries()? {
         let entry = entry?;
         let name = entry.file_name();
         let kind = entry.file_type()?;
         if is_protected(path.file_name(), &name) {
-            found.push(path.join(name));
+            let file = dir.symlink_metadata(&name)?;
+            found.push(Protected {
+                path: path.join(name),
+                device: file.dev(),
+                inode: file.ino(),
+            });
         } else if kind.is_dir() && depth < MAX_DEPTH {
             match dir.open_dir(&name) {
                 Ok(below) => descend(&below, &path.join(name), depth + 1, found)?,
@@ -91,16 +106,20 @@ fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io
 }
 
 /// Takes away what was not there before, by giving it a name that means nothing.
-/// Returns the old and the new name of each.
+/// Returns the old and the new name of each. What counts is the file: one that a
+/// folder around it took elsewhere is still as it was, and another one in its old
+/// place is not.
 pub(super) fn quarantine(
     workspace: &Workspace,
-    before: &[PathBuf],
+    before: &[Protected],
 ) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let known: HashSet<(u64, u64)> = before.iter().map(|p| (p.device, p.inode)).collect();
     let mut moved = Vec::new();
-    for path in find(workspace)? {
-        if before.binary_search(&path).is_ok() {
+    for found in find(workspace)? {
+        if known.contains(&(found.device, found.inode)) {
             continue;
         }
+        let path = found.path;
         let mut number = 1;
         let harmless = loop {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -156,8 +175,9 @@ mod tests {
         fs::write(at("vendor/.envrc"), "old").unwrap();
         let workspace = Workspace::open(folder.path()).unwrap();
         let before = find(&workspace).unwrap();
-        let names = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
-        assert_eq!(before, names);
+        let names: Vec<PathBuf> = before.iter().map(|found| found.path.clone()).collect();
+        let expected = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
+        assert_eq!(names, expected);
         assert_eq!(quarantine(&workspace, &before).unwrap(), []);
 
         fs::write(at(".envrc"), "new").unwrap();
@@ -174,5 +194,12 @@ mod tests {
             "new"
         );
         assert!(at("vendor/.envrc").exists() && !at("new/.git").exists());
+
+        fs::rename(at("vendor"), at("elsewhere")).unwrap();
+        fs::create_dir_all(at("vendor/x/.git")).unwrap();
+        let moved = quarantine(&workspace, &before).unwrap();
+        let expected = ("vendor/x/.git", "vendor/x/quarantined-1-git");
+        assert_eq!(moved, [(expected.0.into(), expected.1.into())]);
+        assert!(at("elsewhere/x/.git").exists());
     }
 }

@@ -57,12 +57,33 @@ const NOT_PERMITTED: &[i64] = &[
     libc::SYS_vhangup,
 ];
 
-/// With numbers that are the same on all machines, and that libraries may not know yet.
+/// Numbers that are the same on all machines, and that libraries may not know yet.
 const OPEN_TREE_ATTR: i64 = 467;
+const FCHMODAT2: i64 = 452;
+
+/// Calls that give a file its mode, and which of their arguments that is. What root's
+/// guest makes is root's on the disk: a set-id file of it would be a way to root for
+/// every other user.
+const MODES: &[(i64, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_openat, 3),
+    (libc::SYS_mknodat, 2),
+];
 
 const NOT_THERE: &[i64] = &[
-    // Its flags can't be seen; `clone` is what programs use instead.
+    // What they ask can't be seen; `clone` and `openat` are what programs use instead.
     libc::SYS_clone3,
+    libc::SYS_openat2,
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -125,6 +146,13 @@ fn conditional(
             u64::from(request as u32),
         )?])
     });
+    let modes = MODES.iter().map(|(call, at)| {
+        let bit = |bit: u32| {
+            let bit = u64::from(bit);
+            SeccompRule::new(vec![SeccompCondition::new(*at, Dword, MaskedEq(bit), bit)?])
+        };
+        Ok((*call, vec![bit(libc::S_ISUID)?, bit(libc::S_ISGID)?]))
+    });
     let families: &[i32] = match network {
         Network::Off => &[libc::AF_UNIX],
         Network::Loopback => &[
@@ -138,7 +166,8 @@ fn conditional(
         .iter()
         .map(|family| SeccompCondition::new(0, Dword, Ne, *family as u64))
         .collect::<Result<_, _>>()?;
-    Ok(BTreeMap::from([
+    let mut rules = modes.collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()?;
+    rules.extend([
         (
             libc::SYS_clone,
             clone.into_iter().collect::<Result<_, _>>()?,
@@ -148,7 +177,8 @@ fn conditional(
             ioctl.into_iter().collect::<Result<_, _>>()?,
         ),
         (libc::SYS_socket, vec![SeccompRule::new(others)?]),
-    ]))
+    ]);
+    Ok(rules)
 }
 
 /// No call has the bit of the other interface: with it the numbers in the filters

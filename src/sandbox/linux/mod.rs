@@ -13,6 +13,7 @@ mod plan;
 mod prepare;
 mod privileges;
 mod process;
+mod sockets;
 mod spawn;
 mod usage;
 mod view;

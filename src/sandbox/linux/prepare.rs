@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup::GroupLimits;
 use super::plan::{Guest, Layer, Network, Place, Plan, ProcessLimits};
+use super::sockets;
 use crate::sandbox::launch::Job;
+use crate::sandbox::protected::Protected;
 use crate::sandbox::{Mode, environment, policy, secrets};
 
 /// Whom commands of root run as: a number that no account and no container uses.
@@ -57,7 +59,7 @@ const BROKEN: &str = "CAIRN_TEST_BREAK_LAYER";
 ///
 /// # Errors
 /// When the workspace is gone, or a name can't be told.
-pub fn plan(job: Job<'_>, protected: &[PathBuf]) -> io::Result<Plan> {
+pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
     let Job {
         policy, workspace, ..
     } = job;
@@ -85,6 +87,8 @@ pub fn plan(job: Job<'_>, protected: &[PathBuf]) -> io::Result<Plan> {
         private.push((text(home)?, HOME_BYTES));
         kept = texts(&secrets::toolchains(home))?;
     }
+    let mut hidden = texts(&secrets::hidden(home.as_deref(), variable))?;
+    hidden.extend(sockets::found().iter().filter_map(|path| text(path).ok()));
     Ok(Plan {
         argv: job.argv.to_vec(),
         environment: environment::confined(std::env::vars_os(), &path),
@@ -98,8 +102,11 @@ pub fn plan(job: Job<'_>, protected: &[PathBuf]) -> io::Result<Plan> {
             policy::Network::Off => Network::Off,
             policy::Network::Loopback => Network::Loopback,
         },
-        protected: texts(protected)?,
-        hidden: texts(&secrets::hidden(home.as_deref(), variable))?,
+        protected: protected
+            .iter()
+            .map(|found| text(&found.path))
+            .collect::<io::Result<_>>()?,
+        hidden,
         private,
         kept,
         guest,

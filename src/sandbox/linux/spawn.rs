@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::cgroup::Group;
 use super::plan::{Layer, Report, receive, send};
 use super::{NAME, prepare, usage};
 use crate::sandbox::launch::{End, Job, LaunchError, Running};
+use crate::sandbox::protected::Protected;
 
 /// How long a launcher may take to end once it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ struct Launched {
 pub fn start(
     program: &Path,
     job: Job<'_>,
-    (protected, memory): (&[PathBuf], Option<u64>),
+    (protected, memory): (&[Protected], Option<u64>),
     output: io::PipeWriter,
 ) -> Result<impl Running + use<>, LaunchError> {
     let plan = prepare::plan(job, protected)?;

@@ -1,0 +1,123 @@
+//! The escape suite: attempts from within the sandbox, judged from outside, as root and
+//! as a user without privileges. It is its own probe: a copy of it is the command.
+//! Prints a table of what was expected and what came of it; fails if they differ.
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod probe;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod rows;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod scene;
+
+use std::process::ExitCode;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn main() -> ExitCode {
+    println!("escape: the attempts are system calls of Linux on x86-64");
+    ExitCode::SUCCESS
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((word, attempts)) if word == "probe" => {
+            probe::run(attempts);
+            ExitCode::SUCCESS
+        }
+        Some((word, [cairn, folder])) if word == "suite" => {
+            suite::run(cairn.as_ref(), folder.as_ref())
+        }
+        // cargo's own arguments choose among tests: there is one.
+        _ => suite::run_all(),
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod suite {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, ExitCode};
+
+    use super::rows::ROWS;
+    use super::scene::Scene;
+
+    const NOBODY: u32 = 65534;
+
+    /// As who started it and, if that is root, as nobody.
+    pub fn run_all() -> ExitCode {
+        let cairn = Path::new(env!("CARGO_BIN_EXE_cairn"));
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let mut good = run(cairn, folder.path()) == ExitCode::SUCCESS;
+        if rustix::process::geteuid().is_root() {
+            let place = public_folder();
+            let copy = |from: &Path, name: &str| {
+                let to = place.path().join(name);
+                fs::copy(from, &to).expect("a copy");
+                fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).expect("its mode");
+                to
+            };
+            let this = std::env::current_exe().expect("this program");
+            let (this, cairn) = (copy(&this, "suite"), copy(cairn, "cairn"));
+            let status = Command::new(this)
+                .arg("suite")
+                .args([&cairn, &place.path().to_owned()])
+                .uid(NOBODY)
+                .gid(NOBODY)
+                .status();
+            good &= status.is_ok_and(|status| status.success());
+        }
+        match good {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+
+    /// A folder that everybody can reach and write to; in a place that commands see,
+    /// if there is one.
+    fn public_folder() -> tempfile::TempDir {
+        let wanted = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let reachable = wanted.ancestors().all(|folder| {
+            fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+        });
+        let place = match reachable {
+            true => tempfile::tempdir_in(wanted),
+            false => tempfile::tempdir_in("/var/tmp"),
+        };
+        let place = place.expect("a folder");
+        fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).expect("its mode");
+        place
+    }
+
+    pub fn run(cairn: &Path, folder: &Path) -> ExitCode {
+        let who = match rustix::process::geteuid().as_raw() {
+            0 => "root".to_owned(),
+            id => format!("uid {id}"),
+        };
+        let mut wrong = 0;
+        println!("escape suite as {who}\n");
+        println!("| # | attempt | expected | got |\n|---|---|---|---|");
+        for row in ROWS {
+            let scene = Scene::new(folder, row, cairn);
+            let got = scene.play(row);
+            let mark = match &got {
+                Ok(()) => format!("{:?}", row.expected),
+                Err(why) => {
+                    wrong += 1;
+                    format!("WRONG: {why}")
+                }
+            };
+            println!(
+                "| {} | {} | {:?} | {mark} |",
+                row.number, row.name, row.expected
+            );
+        }
+        println!("\n{} rows, {wrong} wrong\n", ROWS.len());
+        match wrong {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
