@@ -28,6 +28,7 @@ const BASE: &str = r#"(version 1)
 (allow file-write* (subpath (param "TEMPORARY")))
 "#;
 
+#[cfg(target_os = "macos")]
 /// Paths that a profile refers to: `sandbox-exec -D NAME=PATH`.
 pub(super) fn parameters(workspace: &Path, temporary: &Path) -> [(&'static str, String); 2] {
     [

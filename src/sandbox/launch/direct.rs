@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
@@ -64,6 +65,10 @@ impl Running for Direct {
             })),
             Err(error) => Err(io::Error::from(error).into()),
         }
+    }
+
+    fn wait(&self, most: Duration) {
+        std::thread::sleep(most / 10);
     }
 
     fn stop(&mut self) -> io::Result<()> {

@@ -53,7 +53,7 @@ impl<'a> Follower<'a> {
             if open {
                 open = self.read_some(TICK)? != Progress::Closed;
             } else {
-                std::thread::sleep(TICK / 10);
+                running.wait(TICK);
             }
             if ended.is_none() {
                 ended = running.look()?.map(|end| (end, Instant::now()));

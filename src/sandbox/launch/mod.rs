@@ -149,6 +149,9 @@ pub(super) trait Running {
     /// When it turns out that it was not started.
     fn look(&mut self) -> Result<Option<End>, LaunchError>;
 
+    /// Returns when there may be something new to see, or after so long.
+    fn wait(&self, most: Duration);
+
     /// Ends everything that it started.
     fn stop(&mut self) -> io::Result<()>;
 }

@@ -110,10 +110,10 @@ impl Drop for Group {
     fn drop(&mut self) {
         for (_, folder) in &self.folders {
             // The last process may still be on its way out.
-            for _ in 0..100 {
+            for _ in 0..1000 {
                 match fs::remove_dir(folder) {
                     Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        std::thread::sleep(std::time::Duration::from_millis(2));
+                        std::thread::sleep(std::time::Duration::from_micros(200));
                     }
                     _ => break,
                 }

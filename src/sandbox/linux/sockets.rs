@@ -15,7 +15,7 @@ fn listed(table: &str) -> Vec<PathBuf> {
         .lines()
         // After seven columns comes the name, if there is one: it may have spaces.
         .filter_map(|line| {
-            let name = line.splitn(2, " /").nth(1)?;
+            let name = line.split_once(" /")?.1;
             Some(Path::new("/").join(name))
         })
         .collect();

@@ -113,6 +113,18 @@ impl Running for Launched {
         }
     }
 
+    fn wait(&self, most: Duration) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        let most = Timespec {
+            tv_sec: 0,
+            tv_nsec: most.subsec_nanos().into(),
+        };
+        // Woken early, it is asked again.
+        let _ = poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&most));
+    }
+
     fn stop(&mut self) -> io::Result<()> {
         self.socket = None;
         let patience = Instant::now() + PATIENCE;
