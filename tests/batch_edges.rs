@@ -129,26 +129,31 @@ fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// A run that executes a script which starts a process, writes its id and waits.
-fn started(dir: &Path, format: &str) -> (Child, rustix::process::Pid) {
-    let script = "sleep 60 &\necho $! > pid\nwait\n";
+/// A run that executes a script which starts a process that writes to `beat`, and
+/// waits.
+fn started(dir: &Path, format: &str) -> Child {
+    let script = "(while sleep 0.02; do echo x >> beat; done) &\nwait\n";
     std::fs::write(dir.join("slow.sh"), script).unwrap();
     let prompt = "run the command sh slow.sh";
     let arguments = ["--output", format, "--allow", "run", "--prompt", prompt];
     let child = cairn(dir, &arguments).spawn().unwrap();
-    let file = dir.join("pid");
-    wait_for("the command", || {
-        std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'))
-    });
-    let pid = std::fs::read_to_string(&file).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap());
-    (child, pid.unwrap())
+    wait_for("the command", || dir.join("beat").exists());
+    child
+}
+
+/// Whether nothing has been written to a file for a while: the process that does so
+/// all the time is gone, whatever its number was where it ran.
+fn is_still(file: &Path) -> bool {
+    let length = || std::fs::metadata(file).map_or(0, |found| found.len());
+    let before = length();
+    std::thread::sleep(Duration::from_millis(200));
+    length() == before
 }
 
 #[test]
 fn a_second_interrupt_leaves_no_process_behind() {
     let dir = workspace();
-    let (child, pid) = started(dir.path(), "jsonl");
+    let child = started(dir.path(), "jsonl");
     interrupt(&child);
     std::thread::sleep(Duration::from_millis(1));
     interrupt(&child);
@@ -156,17 +161,41 @@ fn a_second_interrupt_leaves_no_process_behind() {
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(objects(&output).last().unwrap()["reason"], "interrupted");
     wait_for("the end of what the command started", || {
-        rustix::process::test_kill_process(pid).is_err()
+        is_still(&dir.path().join("beat"))
     });
 }
 
 #[test]
 fn an_interrupted_run_says_so() {
     let dir = workspace();
-    let (child, _) = started(dir.path(), "text");
+    let child = started(dir.path(), "text");
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let said = stderr(&output);
     assert!(said.ends_with("\ncairn: interrupted\n"), "{said}");
+}
+
+/// A sandbox that can't be set up stops the command, the model is told, and the run
+/// says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_that_can_not_be_confined_is_refused() {
+    let dir = workspace();
+    let prompt = "run the command touch made";
+    let arguments = ["--output", "jsonl", "--allow", "run", "--prompt", prompt];
+    let mut command = cairn(dir.path(), &arguments);
+    command.env("CAIRN_TEST_BREAK_LAYER", "landlock");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let objects = objects(&output);
+    let results: Vec<_> = objects
+        .iter()
+        .filter(|o| o["type"] == "tool_result")
+        .collect();
+    let told = results[0]["output"].as_str().unwrap();
+    let why = "error: the sandbox refused to start: Landlock: not set up: broken by a test";
+    assert_eq!(told, why);
+    assert_eq!(objects.last().unwrap()["reason"], "refused");
+    assert!(!dir.path().join("made").exists());
 }

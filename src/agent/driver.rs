@@ -130,10 +130,11 @@ impl Agent {
             Thinking::Off => "off",
         };
         format!(
-            "{}: {}, context {}, thinking {thinking}",
+            "{}: {}, context {}, thinking {thinking}, {}",
             self.name,
             self.model.generator.info().backend,
-            super::present::thousands(self.model.context)
+            super::present::thousands(self.model.context),
+            self.toolbox.confinement()
         )
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::chat::ToolSpec;
 use crate::sandbox::launch::Launcher;
 use crate::sandbox::text::{Bounded, Limit, bound};
-use crate::sandbox::{Action, Decision, FileError, Policy, Workspace, sanitize};
+use crate::sandbox::{Action, Decision, FileError, Mode, Network, Policy, Workspace, sanitize};
 
 /// Files beyond this many bytes are not read, edited or written.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -220,6 +220,15 @@ impl Toolbox {
 
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// In a few words, how far tools and commands reach.
+    pub fn confinement(&self) -> String {
+        match (self.policy.mode(), self.policy.network()) {
+            (Mode::Danger, _) => "no sandbox (danger)".into(),
+            (mode, Network::Off) => format!("sandbox {mode}"),
+            (mode, Network::Loopback) => format!("sandbox {mode}, own loopback"),
+        }
     }
 
     /// What a model is told, in the standard order.

@@ -85,7 +85,7 @@ fn enter_namespaces(plan: &Plan) -> Result<(), Refusal> {
     // SAFETY: this process has one thread and shares no files with another.
     unsafe { rustix::thread::unshare_unsafe(kinds) }.within(
         Layer::Namespaces,
-        "this system does not let a user make them (`--sandbox-degraded` goes without)",
+        "this system does not let a user make them",
     )?;
     match plan.guest {
         None => identity::keep_self(user, group).within(Layer::Identity, "its user namespace"),
