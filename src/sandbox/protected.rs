@@ -36,7 +36,7 @@ pub(super) const NESTED: &[(&str, &str)] = &[
     (".github", "workflows"),
 ];
 
-/// Deeper trees are a loop or an attack.
+/// Nobody looks farther down: what is there stays as it is.
 const MAX_DEPTH: usize = 100;
 
 /// Whether a path relative to the workspace is protected, or lies below what is.
@@ -85,20 +85,23 @@ fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<Protected>) -> 
     for entry in dir.entries()? {
         let entry = entry?;
         let name = entry.file_name();
-        let kind = entry.file_type()?;
-        if is_protected(path.file_name(), &name) {
-            let file = dir.symlink_metadata(&name)?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_protected(path.file_name(), &name) || is_folder && depth == MAX_DEPTH {
+            let file = match dir.symlink_metadata(&name) {
+                Ok(file) => file,
+                // Others work here, too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             found.push(Protected {
                 path: path.join(name),
                 device: file.dev(),
                 inode: file.ino(),
             });
-        } else if kind.is_dir() && depth < MAX_DEPTH {
-            match dir.open_dir(&name) {
-                Ok(below) => descend(&below, &path.join(name), depth + 1, found)?,
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                // Gone, or something else by now.
-                Err(_) => {}
+        } else if is_folder {
+            // If it can't be opened it is gone, or not for who runs here.
+            if let Ok(below) = dir.open_dir(&name) {
+                descend(&below, &path.join(name), depth + 1, found)?;
             }
         }
     }
@@ -194,6 +197,15 @@ mod tests {
             "new"
         );
         assert!(at("vendor/.envrc").exists() && !at("new/.git").exists());
+
+        let deep = "d/".repeat(MAX_DEPTH + 1);
+        fs::create_dir_all(at(&deep).join(".git")).unwrap();
+        let moved = quarantine(&workspace, &before).unwrap();
+        assert!(
+            moved.len() == 1 && moved[0].0 == Path::new(&deep),
+            "{moved:?}"
+        );
+        fs::remove_dir_all(at("d")).unwrap();
 
         fs::rename(at("vendor"), at("elsewhere")).unwrap();
         fs::create_dir_all(at("vendor/x/.git")).unwrap();

@@ -189,14 +189,14 @@ pub fn run(
     let end = follower.follow(running.as_mut(), &mut disk, cancelled);
     running.stop()?;
     follower.drain()?;
-    let end = end?;
+    // However it ended.
     let quarantined = match &before {
         Some(before) => protected::quarantine(job.workspace, before)?,
         None => Vec::new(),
     };
     Ok(Finished {
         output: follower.finish(),
-        end,
+        end: end?,
         quarantined,
     })
 }

@@ -16,7 +16,9 @@ use super::plan::{Guest, ProcessLimits};
 
 pub fn limit(limits: &ProcessLimits) -> io::Result<()> {
     for (resource, most) in [
-        (Resource::Core, 0),
+        // Not 0: with it a dump still goes to a program that takes them in, and with
+        // 1 it goes nowhere (`core(5)`).
+        (Resource::Core, 1),
         (Resource::Nproc, limits.processes),
         (Resource::Fsize, limits.file_bytes),
         (Resource::Nofile, limits.open_files),

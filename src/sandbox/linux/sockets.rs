@@ -2,12 +2,19 @@
 //! read-only keeps nobody from connecting to them, and Landlock does not yet: so
 //! those that there are look like empty files.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Absolute paths of sockets that somebody listens on.
 pub fn found() -> Vec<PathBuf> {
     // Those of our network namespace; another one's are for its own programs.
-    listed(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default())
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let is_socket = |path: &PathBuf| {
+        let found = std::fs::symlink_metadata(path);
+        found.is_ok_and(|found| found.file_type().is_socket())
+    };
+    // A name may be another file's by now.
+    listed(&table).into_iter().filter(is_socket).collect()
 }
 
 fn listed(table: &str) -> Vec<PathBuf> {
