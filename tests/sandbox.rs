@@ -211,6 +211,28 @@ fn the_network_is_off_or_its_own() {
     );
 }
 
+/// A repository in the workspace, and one around it, is there to be read.
+#[test]
+fn git_reads() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(folder.path()).args(arguments).output()
+    };
+    if git(&["init", "-q"]).is_err() {
+        return;
+    }
+    std::fs::create_dir(folder.path().join("inner")).unwrap();
+    std::fs::write(folder.path().join("inner/new"), "x").unwrap();
+    let whole = cairn(folder.path(), &[], "git status --short", &[]);
+    assert_eq!((whole.text.as_str(), whole.status), ("?? inner/\n", 0));
+    let inner = folder.path().join("inner");
+    let part = cairn(&inner, &[], "git status --short 2>&1", &[]);
+    assert_eq!((part.text.as_str(), part.status), ("?? ./\n", 0));
+    let change = cairn(folder.path(), &[], "git add inner", &[]);
+    assert!(change.status != 0, "{}", change.text);
+}
+
 /// A layer that can't be set up stops the command, whichever it is.
 #[test]
 fn without_a_layer_nothing_runs() {

@@ -104,11 +104,16 @@ fn first(plan: &Plan, ids: &IdMaps, socket: &File) -> Result<Report, Refusal> {
     }
     let signals = process::child_signals().within(Layer::Start, "signals")?;
     let command = start(plan)?;
+    follow(command, &signals, socket)
+}
+
+/// Once the command's process is there and its ids are known: nothing is needed any
+/// more of what the first process may do.
+fn settle(plan: &Plan) -> Result<(), Refusal> {
     let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
     silence(&nothing).within(Layer::Start, "output")?;
     privileges::drop_all(plan.guest).within(Layer::Capabilities, "of the first process")?;
-    end_with_parent()?;
-    follow(command, &signals, socket)
+    end_with_parent()
 }
 
 /// Standard output and error lead nowhere.
@@ -121,24 +126,26 @@ fn silence(nothing: &File) -> rustix::io::Result<()> {
 fn start(plan: &Plan) -> Result<Pid, Refusal> {
     let pipe = || io::pipe().within(Layer::Start, "a pipe");
     let (mut alone, tell_alone) = pipe()?;
-    let (mut known, tell_known) = pipe()?;
+    let (mut ready, tell_ready) = pipe()?;
     let (mut failed, tell_failed) = pipe()?;
     match fork().within(Layer::Start, "its process")? {
         Forked::Child => {
-            drop((alone, tell_known, failed));
-            let refusal = confine(plan, &mut known, &tell_alone);
+            drop((alone, tell_ready, failed));
+            let refusal = confine(plan, &mut ready, &tell_alone);
             let _ = plan::send(&tell_failed, &refusal);
             std::process::exit(126)
         }
         Forked::Parent(command) => {
-            drop((tell_alone, known, tell_failed));
+            drop((tell_alone, ready, tell_failed));
             if let Some(guest) = plan.guest
                 && identity::wait_for(&mut alone).is_ok()
             {
                 identity::keep_guest(command, guest)
                     .within(Layer::Identity, "its user namespace")?;
-                let _ = (&tell_known).write_all(b"+");
             }
+            settle(plan)?;
+            // If it is gone, it says why.
+            let _ = (&tell_ready).write_all(b"+");
             // Nothing comes of a pipe that `exec` closed.
             match plan::receive(&mut failed) {
                 Ok(refusal) => Err(refusal),
@@ -150,8 +157,8 @@ fn start(plan: &Plan) -> Result<Pid, Refusal> {
 
 /// From the first instruction of the command's process to the command. Returns why
 /// not.
-fn confine(plan: &Plan, known: &mut impl Read, alone: &impl AsFd) -> Refusal {
-    match confine_and_run(plan, known, alone) {
+fn confine(plan: &Plan, ready: &mut impl Read, alone: &impl AsFd) -> Refusal {
+    match confine_and_run(plan, ready, alone) {
         Err(refusal) => refusal,
         Ok(never) => match never {},
     }
@@ -159,7 +166,7 @@ fn confine(plan: &Plan, known: &mut impl Read, alone: &impl AsFd) -> Refusal {
 
 fn confine_and_run(
     plan: &Plan,
-    known: &mut impl Read,
+    ready: &mut impl Read,
     alone: &impl AsFd,
 ) -> Result<std::convert::Infallible, Refusal> {
     let step = "its process";
@@ -174,8 +181,9 @@ fn confine_and_run(
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }
             .within(Layer::Identity, "its user namespace")?;
         rustix::io::write(alone, b"+").within(Layer::Identity, step)?;
-        identity::wait_for(known).within(Layer::Identity, step)?;
     }
+    // All others have done their part.
+    identity::wait_for(ready).within(Layer::Identity, step)?;
     broken(plan, Layer::Limits)?;
     privileges::limit(&plan.limits).within(Layer::Limits, "of its process")?;
     broken(plan, Layer::Capabilities)?;

@@ -24,6 +24,13 @@ const TEMPORARY_BYTES: u64 = 2 << 30;
 const HOME_BYTES: u64 = 256 << 20;
 const SMALL_BYTES: u64 = 16 << 20;
 
+/// Has git read repositories of others: what they make it run is as confined.
+const TRUSTED: [(&str, &str); 3] = [
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+];
+
 /// Most processes of a command, threads included.
 const MOST_PROCESSES: u64 = 1024;
 
@@ -87,11 +94,17 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         private.push((text(home)?, HOME_BYTES));
         kept = texts(&secrets::toolchains(home))?;
     }
+    let mut environment = environment::confined(std::env::vars_os(), &path);
+    if guest.is_some() {
+        // A repository around the workspace is nobody's that the guest knows.
+        let trusted = TRUSTED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        environment.extend(trusted);
+    }
     let mut hidden = texts(&secrets::hidden(home.as_deref(), variable))?;
     hidden.extend(sockets::found().iter().filter_map(|path| text(path).ok()));
     Ok(Plan {
         argv: job.argv.to_vec(),
-        environment: environment::confined(std::env::vars_os(), &path),
+        environment,
         workspace: Place {
             path,
             device,
