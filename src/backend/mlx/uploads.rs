@@ -3,14 +3,14 @@
 //! were copied are counted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype};
 
 use super::raw;
 use super::tensor::{Resident, int};
-use crate::quant::{Bytes, MxtqTables, Owner};
+use crate::quant::{Bytes, Memory, MxtqTables, Owner};
 
 type Result<T> = std::result::Result<T, Exception>;
 
@@ -29,9 +29,18 @@ pub struct Uploads(Mutex<State>);
 #[derive(Default)]
 struct State {
     placement: Placement,
-    /// Whole files by the address of their bytes; `None` if MLX has none of it.
-    files: HashMap<usize, Option<Array>>,
+    /// Whole files by the address of their owner.
+    files: HashMap<usize, File>,
     tables: Vec<(Arc<MxtqTables>, Arc<Tables>)>,
+}
+
+/// A file that MLX has been given.
+struct File {
+    /// As long as this is here no other owner has its address. The array keeps the
+    /// owner itself only if it shares its bytes.
+    owner: Weak<dyn Memory>,
+    /// `None` if MLX has none of it.
+    array: Option<Array>,
 }
 
 /// MXTQ tables on the device.
@@ -143,14 +152,19 @@ impl State {
 
     /// The file as words, if MLX has it; it is given to MLX the first time.
     fn file(&mut self, owner: &Owner) -> Option<Array> {
-        let bytes = (**owner).as_ref();
-        let address = bytes.as_ptr().addr();
+        let address = Arc::as_ptr(owner).cast::<()>().addr();
         if let Some(file) = self.files.get(&address) {
-            return file.clone();
+            return file.array.clone();
         }
-        let file = self.wrap(owner);
-        self.files.insert(address, file.clone());
-        file
+        // Nobody asks again for those whose owner is gone.
+        self.files.retain(|_, file| file.owner.strong_count() > 0);
+        let array = self.wrap(owner);
+        let file = File {
+            owner: Arc::downgrade(owner),
+            array: array.clone(),
+        };
+        self.files.insert(address, file);
+        array
     }
 
     /// Metal shares whole pages only, and MLX counts in `i32`.

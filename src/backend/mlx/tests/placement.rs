@@ -133,6 +133,30 @@ fn what_is_not_mapped_is_copied() {
     assert_eq!(uploads.placement().mapped, 0);
 }
 
+/// A page of one number, which begins on a page.
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Memory for Page {}
+
+/// Memory that was let go may be another file's by the next time, at the same place.
+#[test]
+fn another_file_in_the_same_place_is_another_file() {
+    let uploads = Uploads::default();
+    for number in 0..100 {
+        let owner: Owner = Arc::new(Page([number; 4096]));
+        let part = Bytes::new(owner, 0..4096);
+        let array = uploads.array(&[&part], &[1024], Dtype::Uint32).unwrap();
+        assert_eq!(bytes_of(&array), [number; 4096]);
+    }
+}
+
 /// Halves that are widened count as what they become, and no more.
 #[test]
 fn widened_halves_count_once() {
