@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::{Component, Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::protected;
 
 /// Ordered from the freest to the strictest.
@@ -46,7 +48,9 @@ impl fmt::Display for Mode {
 }
 
 /// What of the network commands reach. From the freest to the strictest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Network {
     /// A loopback of the command's own, which leads nowhere else.
     Loopback,

@@ -2,7 +2,6 @@
 //! attached, always by descriptors, so that no name is looked up twice. What the
 //! mount calls take is in `mount_setattr(2)`, `open_tree(2)` and `move_mount(2)`.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -143,9 +142,8 @@ pub fn enter(tree: &OwnedFd) -> io::Result<()> {
     rustix::process::fchdir(tree)?;
     // The old root is put on the new one, and taken off again: no folder for it is needed.
     rustix::process::pivot_root(".", ".")?;
-    let here = CString::from(c".");
     // SAFETY: a path that ends in NUL.
-    match unsafe { libc::umount2(here.as_ptr(), libc::MNT_DETACH) } {
+    match unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) } {
         0 => Ok(rustix::process::chdir("/")?),
         _ => Err(io::Error::last_os_error()),
     }

@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use crate::sandbox::policy::Network;
+
 /// More than any plan or report has.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -41,14 +43,6 @@ pub struct Place {
     pub path: String,
     pub device: u64,
     pub inode: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Network {
-    /// No sockets but those of the unix family.
-    Off,
-    /// The command's own loopback.
-    Loopback,
 }
 
 /// An identity without privileges, user and group of the same number.

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cgroup::GroupLimits;
-use super::plan::{Guest, Layer, Network, Place, Plan, ProcessLimits};
+use super::plan::{Guest, Layer, Place, Plan, ProcessLimits};
 use super::sockets;
 use crate::sandbox::launch::Job;
 use crate::sandbox::protected::Protected;
-use crate::sandbox::{Mode, environment, policy, secrets};
+use crate::sandbox::{Mode, environment, secrets};
 
 /// Whom commands of root run as: a number that no account and no container uses.
 const GUEST: Guest = Guest { id: 1_900_000_000 };
@@ -111,10 +111,7 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
             inode,
         },
         writable: policy.mode() != Mode::ReadOnly,
-        network: match policy.network() {
-            policy::Network::Off => Network::Off,
-            policy::Network::Loopback => Network::Loopback,
-        },
+        network: policy.network(),
         protected: protected
             .iter()
             .map(|found| text(&found.path))
