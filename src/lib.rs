@@ -20,6 +20,8 @@ pub mod generate;
 
 pub mod sandbox;
 
+pub mod config;
+
 pub mod tools;
 
 pub mod agent;

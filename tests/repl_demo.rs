@@ -43,6 +43,7 @@ impl Terminal {
         command.env_remove("NO_COLOR");
         command.env("TERM", "xterm-256color");
         command.env("XDG_STATE_HOME", state);
+        command.env("XDG_CONFIG_HOME", state);
         environment.iter().for_each(|(k, v)| command.env(k, v));
         command.arg("repl");
         command.cwd(workspace);
@@ -180,6 +181,53 @@ fn a_session_on_a_terminal() {
         "NO_COLOR"
     );
     assert!(!raw.contains("a\x1b[2Jb"), "a file drove the terminal");
+    assert_eq!(terminal.leave(), 0);
+}
+
+#[test]
+fn answers_for_always_are_kept_and_modes_are_shown() {
+    let dir = workspace();
+    let state = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::start(dir.path(), state.path(), &[]);
+    terminal.say("run the command ls src");
+    terminal.wait("p       always, what begins like it: run:ls");
+    terminal.wait("allow? [y]es / [n]o: ");
+    terminal.say("p");
+    terminal.wait("always allowed: run:ls");
+    terminal.wait("[ask] cairn> ");
+    let config = std::fs::read_to_string(state.path().join("cairn/config.toml")).unwrap();
+    assert!(config.contains("\"run:ls\""), "{config}");
+
+    terminal.say("run the command cat slow.sh");
+    terminal.wait("allow? ");
+    terminal.say("n look at it yourself");
+    terminal.wait("denied by the user: look at it yourself");
+    terminal.wait("cairn> ");
+
+    terminal.say("/mode plan");
+    terminal.wait("[plan] cairn> ");
+    terminal.say("create a.txt with \"x y\"");
+    terminal.wait("refused: write_file (only tools that read");
+    terminal.wait("[plan] cairn> ");
+    terminal.say("/mode accept-edits");
+    terminal.wait("[accept-edits] cairn> ");
+    terminal.say("create a.txt with \"x y\"");
+    terminal.wait("bytes to a.txt");
+    terminal.wait("cairn> ");
+    terminal.say("/mode fast");
+    terminal.wait("/mode takes ask, accept-edits, plan");
+    terminal.wait("cairn> ");
+    assert_eq!(terminal.leave(), 0);
+
+    // The rule outlives the program.
+    let mut terminal = Terminal::start(dir.path(), state.path(), &[]);
+    terminal.say("/permissions");
+    terminal.wait("allow  run:ls");
+    terminal.wait("cairn> ");
+    terminal.say("run the command ls src");
+    terminal.wait("[exit code 0]");
+    terminal.wait("cairn> ");
+    assert!(!terminal.raw().contains("allow? "), "it asked again");
     assert_eq!(terminal.leave(), 0);
 }
 

@@ -16,10 +16,18 @@ use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::chat::{Renderer, Role, Thinking, ToolCall};
+use crate::config::{List, User};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
-use crate::sandbox::Decision;
+use crate::sandbox::text::{Limit, bound};
+use crate::sandbox::{Decision, Mode, Permission, Policy, Rule};
 use crate::tools::{self, Call, Toolbox};
+
+/// How much of a user's word on a refusal the model reads.
+const WORD: Limit = Limit {
+    bytes: 2048,
+    lines: 20,
+};
 
 /// A conversation with a model that can use tools.
 pub struct Agent {
@@ -33,6 +41,8 @@ pub struct Agent {
     model: Model,
     session: Session,
     stop: Stop,
+    /// Where answers of "always" are kept.
+    user: Option<User>,
     /// The call that was announced and has no result yet.
     announced: Option<String>,
 }
@@ -106,8 +116,45 @@ impl Agent {
             toolbox,
             model,
             stop,
+            user: None,
             announced: None,
         })
+    }
+
+    /// Keeps answers of "always" there.
+    pub fn keep_rules_in(&mut self, user: User) {
+        self.user = Some(user);
+    }
+
+    /// Something the user has to know before the first turn.
+    pub fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    pub fn policy(&self) -> &Policy {
+        self.toolbox.policy()
+    }
+
+    /// In a word or two, what is asked before it is done.
+    pub fn manner(&self) -> String {
+        let policy = self.policy();
+        match policy.mode() {
+            Mode::Danger => format!("danger, {}", policy.permission()),
+            _ => policy.permission().to_string(),
+        }
+    }
+
+    /// The rules, one to a line, safe for a terminal.
+    pub fn rules_in_force(&self) -> String {
+        let lines: Vec<String> = self.policy().rules().collect();
+        match lines.is_empty() {
+            true => "no rules (an answer of always makes one)".to_owned(),
+            false => lines.join("\n"),
+        }
+    }
+
+    pub fn set_permission(&mut self, permission: Permission) {
+        self.toolbox.set_permission(permission);
     }
 
     /// Lines for the user before the first turn.
@@ -249,14 +296,16 @@ impl Agent {
         let request = request(&call);
         let approval = match self.toolbox.decide(&request) {
             Decision::Allow => Approval::Yes,
-            Decision::Deny => Approval::No,
+            Decision::Deny => self.deny(&request, front),
             Decision::Ask => front.approve(&Question {
                 id: call.id.clone(),
                 name: call.name.clone(),
                 effect,
                 preview: self.toolbox.preview(&request),
+                always: self.toolbox.always(&request),
             }),
         };
+        let mut word = String::new();
         let verdict = match approval {
             // Whatever was answered after the turn was stopped answers nothing.
             _ if cancel.is_cancelled() => {
@@ -264,7 +313,19 @@ impl Agent {
                 return;
             }
             Approval::Yes => Verdict::Allowed,
+            Approval::Always(rule) => {
+                self.allow_always(rule, front);
+                Verdict::Allowed
+            }
+            Approval::AcceptEdits => {
+                self.set_permission(Permission::AcceptEdits);
+                Verdict::Allowed
+            }
             Approval::No => Verdict::Denied,
+            Approval::NoBecause(why) => {
+                word = bound(&why, WORD).text;
+                Verdict::Denied
+            }
             Approval::Stop => {
                 self.record(Kind::Interrupted, front);
                 return;
@@ -274,9 +335,39 @@ impl Agent {
             Kind::Permission {
                 call_id: call.id,
                 verdict,
+                word,
             },
             front,
         );
+    }
+
+    /// A call that no answer would allow.
+    fn deny(&self, request: &Call, front: &mut dyn Front) -> Approval {
+        match self.toolbox.denial(request) {
+            Some(why) => {
+                front.event(&Event::Notice {
+                    text: format!("refused: {} ({why})", request.name),
+                });
+                Approval::NoBecause(why)
+            }
+            None => Approval::No,
+        }
+    }
+
+    /// From now on, and in the user's config from the next time on.
+    fn allow_always(&mut self, rule: Rule, front: &mut dyn Front) {
+        let kept = match &self.user {
+            Some(user) => user.add(List::Allow, &rule).map_err(|e| e.to_string()),
+            None => Err("there is no config folder".to_owned()),
+        };
+        let text = match kept {
+            Ok(()) => format!("always allowed: {rule} (`cairn permissions` lists and removes)"),
+            Err(error) => {
+                format!("allowed until this conversation ends, as it can't be kept: {error}")
+            }
+        };
+        self.toolbox.allow(rule);
+        front.event(&Event::Notice { text });
     }
 
     fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
@@ -308,6 +399,7 @@ impl Agent {
                 id: call.id.clone(),
                 name: call.name.clone(),
                 arguments: call.arguments.clone(),
+                sandbox: self.toolbox.confinement(),
             });
         }
     }
@@ -323,6 +415,7 @@ impl Agent {
                         ok: result.ok,
                         output: result.output.clone(),
                         truncated: result.truncated,
+                        sandbox: self.toolbox.confinement(),
                     });
                 } else {
                     front.event(&Event::Error {
@@ -337,6 +430,7 @@ impl Agent {
                         ok: false,
                         output: super::machine::NOT_RUN.to_owned(),
                         truncated: false,
+                        sandbox: self.toolbox.confinement(),
                     });
                 }
                 if *exit == Exit::Limit {

@@ -39,6 +39,9 @@ pub enum Kind {
     Permission {
         call_id: String,
         verdict: Verdict,
+        /// Why it was denied, where that was said.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        word: String,
     },
     /// Written before the call is run: without a result after it, the outcome
     /// is unknown and the call is never run again.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::exit::Reason;
 use crate::generate::{PromptUsage, Token};
+use crate::sandbox::Rule;
 use crate::tools;
 
 /// Something that happened in a turn, in the order in which it happened.
@@ -30,12 +31,15 @@ pub enum Event {
         id: String,
         name: String,
         arguments: Map<String, Value>,
+        /// How far it reaches.
+        sandbox: String,
     },
     ToolResult {
         id: String,
         ok: bool,
         output: String,
         truncated: bool,
+        sandbox: String,
     },
     /// What one model call cost.
     Usage {
@@ -70,12 +74,21 @@ pub struct Question {
     pub effect: tools::Effect,
     /// What the call would do, as lines that are safe for a terminal.
     pub preview: String,
+    /// Rules that would answer this and calls like it for always, the narrowest
+    /// first.
+    pub always: Vec<Rule>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Approval {
     Yes,
+    /// Yes, and the rule is kept in the user's config.
+    Always(Rule),
+    /// Yes, and to all changes of files from now on.
+    AcceptEdits,
     No,
+    /// No, and the model is told why.
+    NoBecause(String),
     /// No, and end the turn.
     Stop,
 }

@@ -68,7 +68,7 @@ enum Phase {
 enum Stage {
     New,
     Allowed,
-    Denied,
+    Denied(String),
     Started,
 }
 
@@ -157,11 +157,15 @@ impl Machine {
                 self.phase = Phase::Generate;
             }
             Kind::Assistant(answer) => self.answered(answer),
-            Kind::Permission { call_id, verdict } => {
+            Kind::Permission {
+                call_id,
+                verdict,
+                word,
+            } => {
                 if let Some(pending) = self.find(call_id) {
                     pending.stage = match verdict {
                         Verdict::Allowed => Stage::Allowed,
-                        Verdict::Denied => Stage::Denied,
+                        Verdict::Denied => Stage::Denied(word.clone()),
                     };
                 }
             }
@@ -231,9 +235,10 @@ impl Machine {
             }
             Item::Call(call) => call,
         };
-        match pending.stage {
+        match &pending.stage {
             Stage::Started => failed(UNKNOWN_OUTCOME.into(), false),
-            Stage::Denied => failed(self.rules.denied.clone(), true),
+            Stage::Denied(word) if word.is_empty() => failed(self.rules.denied.clone(), true),
+            Stage::Denied(word) => failed(format!("{}: {word}", self.rules.denied), true),
             Stage::New if self.identical(call) >= self.rules.limits.identical_calls => failed(
                 format!(
                     "error: the same call {} times in a row; do something else or answer",

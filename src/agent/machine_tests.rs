@@ -140,6 +140,7 @@ fn a_refusal_is_a_result_and_the_run_goes_on_to_exit_5() {
     s.record(Kind::Permission {
         call_id: "a".into(),
         verdict: Verdict::Denied,
+        word: String::new(),
     })
     .unwrap();
     let (recorded, effect) = settle(&mut s);
@@ -160,6 +161,21 @@ fn a_refusal_is_a_result_and_the_run_goes_on_to_exit_5() {
 }
 
 #[test]
+fn the_model_reads_why_it_was_refused() {
+    let run = call("a", "run_command", "x");
+    let mut s = session([user("run"), answer("", vec![run])]);
+    s.record(Kind::Permission {
+        call_id: "a".into(),
+        verdict: Verdict::Denied,
+        word: "use make".into(),
+    })
+    .unwrap();
+    settle(&mut s);
+    let result = s.machine().messages().last().unwrap();
+    assert_eq!(result.content, "error: denied by the user: use make");
+}
+
+#[test]
 fn an_allowed_command_runs() {
     let run = call("a", "run_command", "x");
     let s = session([
@@ -168,6 +184,7 @@ fn an_allowed_command_runs() {
         Kind::Permission {
             call_id: "a".into(),
             verdict: Verdict::Allowed,
+            word: String::new(),
         },
     ]);
     assert_eq!(s.machine().next(), Effect::RunTool { call: run });
@@ -182,6 +199,7 @@ fn a_started_call_without_result_is_reported_and_never_run_again() {
         Kind::Permission {
             call_id: "a".into(),
             verdict: Verdict::Allowed,
+            word: String::new(),
         },
         Kind::ToolStarted {
             call: calls[0].clone(),
@@ -336,6 +354,7 @@ fn the_log_round_trips_and_a_torn_last_line_is_left_out() {
         Kind::Permission {
             call_id: "a".into(),
             verdict: Verdict::Denied,
+            word: String::new(),
         },
         Kind::ToolStarted {
             call: call("a", "write_file", "p"),
@@ -408,6 +427,7 @@ impl World {
                         .record(Kind::Permission {
                             call_id: call.id,
                             verdict,
+                            word: String::new(),
                         })
                         .unwrap();
                 }

@@ -37,18 +37,26 @@ pub fn object(event: &Event) -> Option<Value> {
             id,
             name,
             arguments,
+            sandbox,
         } => (
             "tool_call",
-            json!({ "id": id, "name": name, "arguments": arguments }),
+            json!({ "id": id, "name": name, "arguments": arguments, "sandbox": sandbox }),
         ),
         Event::ToolResult {
             id,
             ok,
             output,
             truncated,
+            sandbox,
         } => (
             "tool_result",
-            json!({ "id": id, "ok": ok, "output": output, "truncated": truncated }),
+            json!({
+                "id": id,
+                "ok": ok,
+                "output": output,
+                "truncated": truncated,
+                "sandbox": sandbox,
+            }),
         ),
         Event::Usage { prompt, generated } => (
             "usage",
@@ -112,12 +120,14 @@ mod tests {
                 id: "call_1".into(),
                 name: "list_dir".into(),
                 arguments: json!({ "path": "." }).as_object().unwrap().clone(),
+                sandbox: "sandbox read-only".into(),
             }),
             line(&Event::ToolResult {
                 id: "call_1".into(),
                 ok: true,
                 output: "src/".into(),
                 truncated: false,
+                sandbox: "sandbox read-only".into(),
             }),
             line(&Event::Usage {
                 prompt: PromptUsage {
@@ -142,8 +152,8 @@ mod tests {
             [
                 r#"{"v":1,"type":"text","text":"a\n"}"#,
                 r#"{"v":1,"type":"reasoning","text":"b"}"#,
-                r#"{"v":1,"type":"tool_call","id":"call_1","name":"list_dir","arguments":{"path":"."}}"#,
-                r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false}"#,
+                r#"{"v":1,"type":"tool_call","id":"call_1","name":"list_dir","arguments":{"path":"."},"sandbox":"sandbox read-only"}"#,
+                r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false,"sandbox":"sandbox read-only"}"#,
                 r#"{"v":1,"type":"usage","prompt":5,"reused":3,"prefilled":2,"replayed":1,"generated":9}"#,
                 r#"{"v":1,"type":"error","message":"m"}"#,
                 r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s"}"#,

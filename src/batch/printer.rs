@@ -206,8 +206,12 @@ impl Front for Printer {
             crate::tools::Effect::Run => "run",
             _ => "write",
         };
+        let narrow = match question.always.last() {
+            Some(rule) => format!(", `--allow '{rule}'` what is like it"),
+            None => String::new(),
+        };
         self.note(&format!(
-            "refused: {} ({effect} is not allowed; `--allow {effect}` allows it)",
+            "refused: {} ({effect} is not allowed; `--allow {effect}` allows it{narrow})",
             question.name
         ));
         Approval::No

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::backend::cpu::Instructions;
 use crate::model::BackendKind;
-use crate::sandbox::{Mode, Network};
+use crate::sandbox::{Mode, Network, Permission, Rule, RuleError};
 
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
@@ -35,6 +35,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
+    /// List the rules of what is allowed and denied, add and remove them
+    Permissions(PermissionsArgs),
+    /// Look at a project's own settings and let them count, or not
+    Trust(TrustArgs),
     /// Compare what this machine computes with plain references, kernel by kernel
     SelftestKernels(SelftestArgs),
     /// Look inside: logits, prompts, parsing
@@ -53,9 +57,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
 
-    /// Allow without asking: write, run, or both
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub allow: Vec<Allow>,
+    /// Allow without asking: write, run, write:GLOB, `run:WORDS` (commands that
+    /// begin so) or `run=COMMAND`
+    #[arg(long, value_name = "RULE", value_parser = allowing)]
+    pub allow: Vec<RuleList>,
+
+    /// Refuse without asking, whatever else allows it; rules as for --allow
+    #[arg(long, value_name = "RULE", value_parser = rules)]
+    pub deny: Vec<RuleList>,
+
+    /// What is asked before it is done [default: ask]
+    #[arg(long, value_name = "MODE")]
+    pub permission_mode: Option<PermissionName>,
 
     /// How far commands and tools reach [default: workspace-write]
     #[arg(long, value_name = "MODE")]
@@ -124,6 +137,11 @@ impl RunArgs {
                 true => outer.allow,
                 false => self.allow,
             },
+            deny: match self.deny.is_empty() {
+                true => outer.deny,
+                false => self.deny,
+            },
+            permission_mode: self.permission_mode.or(outer.permission_mode),
             mode: self.mode.or(outer.mode),
             net: self.net.or(outer.net),
             seed: self.seed.or(outer.seed),
@@ -142,10 +160,49 @@ impl RunArgs {
     }
 }
 
+/// What one `--allow` or `--deny` says: `write,run`, or one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleList(pub Vec<Rule>);
+
+fn rules(text: &str) -> Result<RuleList, RuleError> {
+    let plain = |word: &str| match word.trim() {
+        "write" => Some(Rule::Write),
+        "run" => Some(Rule::Run),
+        _ => None,
+    };
+    match text.split(',').map(plain).collect() {
+        Some(list) => Ok(RuleList(list)),
+        None => Ok(RuleList(vec![text.parse()?])),
+    }
+}
+
+fn allowing(text: &str) -> Result<RuleList, RuleError> {
+    let list = rules(text)?.0.into_iter().map(Rule::can_allow);
+    list.collect::<Result<_, _>>().map(RuleList)
+}
+
+fn allowing_one(text: &str) -> Result<Rule, RuleError> {
+    text.parse::<Rule>().and_then(Rule::can_allow)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Allow {
-    Write,
-    Run,
+pub enum PermissionName {
+    /// Changes of files and commands
+    Ask,
+    /// Commands
+    AcceptEdits,
+    /// Nothing: only what reads is done
+    Plan,
+}
+
+impl From<PermissionName> for Permission {
+    fn from(name: PermissionName) -> Self {
+        match name {
+            PermissionName::Ask => Self::Ask,
+            PermissionName::AcceptEdits => Self::AcceptEdits,
+            PermissionName::Plan => Self::Plan,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -213,6 +270,52 @@ pub struct SandboxArgs {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PermissionsArgs {
+    #[command(subcommand)]
+    pub what: Option<PermissionsCommand>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PermissionsCommand {
+    /// Print the rules (so does no command at all)
+    List,
+    /// Add a rule that allows
+    Allow {
+        #[arg(value_name = "RULE", value_parser = allowing_one)]
+        rule: Rule,
+    },
+    /// Add a rule that denies; these win
+    Deny {
+        #[arg(value_name = "RULE")]
+        rule: Rule,
+    },
+    /// Take a rule away, named as the list has it
+    Remove {
+        #[arg(value_name = "RULE")]
+        rule: Rule,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// The project's folder [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+
+    /// Trust what is there without a question
+    #[arg(long, conflicts_with = "forget")]
+    pub yes: bool,
+
+    /// Trust it no longer
+    #[arg(long)]
+    pub forget: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

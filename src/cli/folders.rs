@@ -1,4 +1,4 @@
-//! Where cairn keeps what it can find out again.
+//! Where cairn keeps what it can find out again, and where the user's settings are.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,20 +9,38 @@ pub fn cache() -> Option<PathBuf> {
     cache_of(|name| std::env::var_os(name))
 }
 
+/// `$XDG_CONFIG_HOME/cairn`, or `~/.config/cairn`; on macOS
+/// `~/Library/Application Support/cairn`. It need not exist.
+pub fn config() -> Option<PathBuf> {
+    let below_home = match cfg!(target_os = "macos") {
+        true => "Library/Application Support",
+        false => ".config",
+    };
+    folder_of(|name| std::env::var_os(name), "XDG_CONFIG_HOME", below_home)
+}
+
 /// Relative paths would mean another folder in every working folder; the XDG
 /// specification has them ignored.
-fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn folder_of(
+    variable: impl Fn(&str) -> Option<OsString>,
+    named: &str,
+    below_home: &str,
+) -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(variable(name)?);
         path.is_absolute().then_some(path)
     };
+    absolute(named)
+        .or_else(|| Some(absolute("HOME")?.join(below_home)))
+        .map(|folder| folder.join("cairn"))
+}
+
+fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let below_home = match cfg!(target_os = "macos") {
         true => "Library/Caches",
         false => ".cache",
     };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| Some(absolute("HOME")?.join(below_home)))
-        .map(|caches| caches.join("cairn"))
+    folder_of(variable, "XDG_CACHE_HOME", below_home)
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ pub mod inspect;
 mod load;
 mod look;
 mod panics;
+mod permissions;
 mod sandbox;
 pub mod selftest;
 mod setup;
 mod signals;
 mod start;
+mod trust;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -55,6 +57,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
+        Some(Command::Permissions(args)) => permissions::run(&args),
+        Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, &run),
         Some(Command::Inspect(args)) => look::inspect(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),

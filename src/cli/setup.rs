@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Allow, RunArgs, Switch};
-use super::load;
+use super::args::{RuleList, RunArgs, Switch};
+use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::config::{ConfigError, Layer, PROJECT_FILE, Project, Trust, User};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Policy, Rules, Workspace};
+use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Workspace};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -62,17 +63,28 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         }),
     };
     launch::sweep();
+    let permitted = permitted(run, &workspace)
+        .map_err(|error| Failure::new(Reason::Usage, error.to_string()))?;
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
-    let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);
-    Agent::new(
+    let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
+    let mut agent = Agent::new(
         &loaded.bundle,
         loaded.engine,
         toolbox,
         settings,
         stop.clone(),
     )
-    .map_err(|message| Failure::new(Reason::Bundle, message))
+    .map_err(|message| Failure::new(Reason::Bundle, message))?;
+    permitted
+        .user
+        .into_iter()
+        .for_each(|user| agent.keep_rules_in(user));
+    permitted
+        .warnings
+        .into_iter()
+        .for_each(|warning| agent.warn(warning));
+    Ok(agent)
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
@@ -81,16 +93,72 @@ pub(super) fn model(asked: Option<&PathBuf>) -> Option<PathBuf> {
     asked.cloned().or_else(|| environment().map(PathBuf::from))
 }
 
-/// What was allowed beforehand is; the rest is a question.
-fn policy(run: &RunArgs) -> Policy {
-    let decide = |what| match run.allow.contains(&what) {
-        true => Decision::Allow,
-        false => Decision::Ask,
+/// What may be done, and what the user has to know of how it came about.
+struct Permitted {
+    policy: Policy,
+    user: Option<User>,
+    warnings: Vec<String>,
+}
+
+/// What was typed and what the user's config says; the project's settings, if the
+/// user trusts them, tighten it.
+fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigError> {
+    let folder = folders::config();
+    let user = folder.as_deref().map(User::in_folder);
+    let config = match &user {
+        Some(user) => user.load()?,
+        None => Layer::default(),
     };
-    Policy::new(Rules {
-        write: decide(Allow::Write),
-        run: decide(Allow::Run),
-        mode: run.mode.unwrap_or_default().into(),
-        network: run.net.unwrap_or_default().into(),
+    let typed = |lists: &[RuleList]| lists.iter().flat_map(|list| list.0.clone()).collect();
+    let [mut allow, mut deny]: [Vec<Rule>; 2] = [typed(&run.allow), typed(&run.deny)];
+    allow.extend(config.allow);
+    deny.extend(config.deny);
+    let mode = run.mode.map(Mode::from);
+    let network = run.net.map(Network::from);
+    let mut policy = Policy::new(Rules {
+        write: config.write.unwrap_or(Decision::Ask),
+        run: config.run.unwrap_or(Decision::Ask),
+        allow,
+        deny,
+        mode: mode.or(config.mode).unwrap_or_default(),
+        network: network.or(config.network).unwrap_or_default(),
+    });
+    // Where both say something, the file can only tighten what was typed.
+    policy = policy.tighten(&Rules {
+        write: Decision::Allow,
+        run: Decision::Allow,
+        mode: config.mode.unwrap_or(policy.mode()),
+        network: config.network.unwrap_or(policy.network()),
+        ..Rules::default()
+    });
+    if let Some(permission) = run.permission_mode {
+        policy.set_permission(permission.into());
+    }
+    let mut warnings = Vec::new();
+    if mode.is_some_and(|mode| mode != policy.mode()) {
+        warnings.push(format!("the user's config makes it {}", policy.mode()));
+    }
+    let project = match Project::find(workspace) {
+        Ok(project) => project,
+        Err(error) => {
+            warnings.push(format!("the project's settings are not used: {error}"));
+            None
+        }
+    };
+    if let Some(project) = project {
+        let trust = folder.as_deref().map(Trust::in_folder);
+        match trust {
+            Some(trust) if project.is_trusted(workspace.root(), &trust)? => {
+                policy = project.tighten(&policy)?;
+            }
+            _ => warnings.push(format!(
+                "{PROJECT_FILE} is not trusted, so it is not used; `cairn trust` shows it"
+            )),
+        }
+    }
+    Ok(Permitted {
+        policy,
+        user,
+        warnings,
     })
 }

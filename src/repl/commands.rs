@@ -8,6 +8,8 @@ pub enum Action {
     Think,
     Clear,
     Stats,
+    Mode,
+    Permissions,
     Quit,
 }
 
@@ -19,7 +21,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 6] = [
+pub const COMMANDS: [Command; 8] = [
     Command {
         name: "help",
         args: "",
@@ -49,6 +51,18 @@ pub const COMMANDS: [Command; 6] = [
         args: "",
         help: "tokens, speed and what the cache saved",
         action: Action::Stats,
+    },
+    Command {
+        name: "mode",
+        args: "[ask|accept-edits|plan]",
+        help: "say what is asked before it is done, or change it",
+        action: Action::Mode,
+    },
+    Command {
+        name: "permissions",
+        args: "",
+        help: "list the rules that allow and deny",
+        action: Action::Permissions,
     },
     Command {
         name: "quit",
@@ -129,8 +143,8 @@ mod tests {
             });
             assert!(line.unwrap().ends_with(command.help));
         }
-        use Action::{Clear, Help, Model, Quit, Stats, Think};
-        for action in [Help, Model, Think, Clear, Stats, Quit] {
+        use Action::{Clear, Help, Mode, Model, Permissions, Quit, Stats, Think};
+        for action in [Help, Model, Think, Clear, Stats, Mode, Permissions, Quit] {
             let count = COMMANDS.iter().filter(|c| c.action == action).count();
             assert_eq!(count, 1, "{action:?}");
         }
@@ -144,7 +158,7 @@ mod tests {
             "no command /hlep; the nearest is /help (/help lists all)"
         );
         assert!(parse("/stat").unwrap_err().contains("/stats"));
-        assert!(parse("/modle x").unwrap_err().contains("/model"));
+        assert!(parse("/modell x").unwrap_err().contains("/model"));
         assert!(parse("/").is_err());
     }
 }

@@ -66,17 +66,18 @@ impl Input {
         Self::Plain(Box::new(source))
     }
 
-    /// A message: one line, or several where a line ends with `\`.
-    pub fn message(&mut self) -> io::Result<Line> {
+    /// A message: one line, or several where a line ends with `\`. The prompt
+    /// says in what `manner` things are done.
+    pub fn message(&mut self, manner: &str) -> io::Result<Line> {
         let mut message = String::new();
-        let mut prompt = "cairn> ";
+        let mut prompt = format!("[{manner}] cairn> ");
         loop {
-            match self.line(prompt)? {
+            match self.line(&prompt)? {
                 Line::Text(line) => match line.strip_suffix('\\') {
                     Some(head) => {
                         message.push_str(head);
                         message.push('\n');
-                        prompt = "  ...> ";
+                        prompt = "  ...> ".to_owned();
                     }
                     None => {
                         message.push_str(&line);

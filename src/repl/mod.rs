@@ -1,6 +1,7 @@
 //! The line-based REPL: append-only, for screen readers, logs and slow links.
 //! It reads lines, hands messages to the agent and prints what comes back.
 
+mod answers;
 mod commands;
 mod input;
 mod screen;
@@ -13,6 +14,7 @@ pub use input::{Input, Line, history_file};
 
 use crate::agent::present::thousands;
 use crate::agent::{Agent, Approval, Event, Exit, Front, Question};
+use crate::sandbox::Permission;
 use screen::{Fold, Screen};
 
 /// Most times that one question is asked.
@@ -32,7 +34,8 @@ pub fn run(agent: Agent, input: Input, load: &mut Load<'_>) -> Exit {
     };
     repl.greet();
     loop {
-        let line = match repl.front.input.message() {
+        let manner = repl.agent.manner();
+        let line = match repl.front.input.message(&manner) {
             Ok(Line::Text(line)) => line,
             Ok(Line::Interrupted) => {
                 repl.front.screen.dim("(Ctrl-D leaves)");
@@ -104,9 +107,37 @@ impl Repl {
                 let text = self.stats();
                 self.front.screen.say(&text);
             }
+            Action::Mode => self.mode(rest),
+            Action::Permissions => {
+                let rules = self.agent.rules_in_force();
+                self.front.screen.say(&rules);
+            }
             Action::Quit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    fn mode(&mut self, name: &str) {
+        let known = Permission::ALL.into_iter();
+        match known.into_iter().find(|mode| mode.to_string() == name) {
+            Some(permission) => {
+                self.agent.set_permission(permission);
+                self.front.screen.say(match permission {
+                    Permission::Ask => "changes and commands are asked about",
+                    Permission::AcceptEdits => "files are changed without a question",
+                    Permission::Plan => "nothing is changed and no command is run",
+                });
+            }
+            None if name.is_empty() => {
+                let text = format!("{} ({})", self.agent.manner(), self.agent.describe());
+                self.front.screen.say(&text);
+            }
+            None => {
+                let names = Permission::ALL.map(|mode| mode.to_string()).join(", ");
+                let text = format!("/mode takes {names}, not {name:?}");
+                self.front.screen.say(&text);
+            }
+        }
     }
 
     fn think(&mut self, how: &str) {
@@ -175,19 +206,19 @@ impl Front for Terminal {
 
     fn approve(&mut self, question: &Question) -> Approval {
         self.screen.say(&question.preview);
+        self.screen.dim(&answers::help(question));
         // Anything but a yes is a no; a slip of the fingers is asked about again.
         for _ in 0..ASKED {
             let answer = match self.input.line("allow? [y]es / [n]o: ") {
-                Ok(Line::Text(answer)) => answer.trim().to_ascii_lowercase(),
+                Ok(Line::Text(answer)) => answer,
                 Ok(Line::Interrupted) => return Approval::Stop,
                 Ok(Line::End) | Err(_) => return Approval::No,
             };
-            match answer.as_str() {
-                "y" | "yes" => return Approval::Yes,
-                "" | "n" | "no" => return Approval::No,
+            match answers::read(&answer, question) {
+                Some(approval) => return approval,
                 // A script is not made to lose more lines than one.
-                _ if !self.input.is_editor() => return Approval::No,
-                _ => self.screen.say("y or n?"),
+                None if !self.input.is_editor() => return Approval::No,
+                None => self.screen.say("y or n?"),
             }
         }
         Approval::No

@@ -4,6 +4,7 @@
 //! and what a terminal may see of it). `std::process` and file access for the
 //! tools live here and nowhere else.
 
+pub mod argv;
 mod atomic;
 mod environment;
 pub mod launch;
@@ -11,16 +12,19 @@ pub mod launch;
 mod linux;
 mod policy;
 mod protected;
+mod rule;
 pub mod sanitize;
 #[cfg(any(test, target_os = "macos"))]
 mod seatbelt;
 mod secrets;
+mod starters;
 pub mod text;
 mod walk;
 mod workspace;
 
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
-pub use policy::{Action, Decision, Forbidden, Mode, Network, Policy, Rules};
+pub use policy::{Action, Decision, Forbidden, Mode, Network, Permission, Policy, Rules};
+pub use rule::{Rule, RuleError};
 pub use walk::Visit;
 pub use workspace::{Entry, FileError, Workspace};

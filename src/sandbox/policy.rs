@@ -1,16 +1,19 @@
 //! What may be done without a question, after one, or not at all. There is one
 //! `Policy` value; file tools and commands are judged by the same one. Layers
-//! below the user (project, model) can only tighten it: `tighten` is a meet.
+//! below the user (project, model) can only tighten it: what all layers allow is
+//! allowed, and what one denies is denied.
 
 use std::fmt;
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::protected;
+use super::rule::Rule;
+use super::{protected, sanitize};
 
 /// Ordered from the freest to the strictest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decision {
     Allow,
     Ask,
@@ -26,7 +29,8 @@ impl Decision {
 }
 
 /// How far commands reach. From the freest to the strictest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// As far as the user does.
     Danger,
@@ -51,6 +55,7 @@ impl fmt::Display for Mode {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[serde(rename_all = "lowercase")]
 pub enum Network {
     /// A loopback of the command's own, which leads nowhere else.
     Loopback,
@@ -58,12 +63,42 @@ pub enum Network {
     Off,
 }
 
+/// What the user is asked, for as long as a conversation stays so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Whatever no rule decides.
+    #[default]
+    Ask,
+    /// The same but for changes of files, which need no question.
+    AcceptEdits,
+    /// Nothing: only what reads is done.
+    Plan,
+}
+
+impl Permission {
+    pub const ALL: [Self; 3] = [Self::Ask, Self::AcceptEdits, Self::Plan];
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ask => "ask",
+            Self::AcceptEdits => "accept-edits",
+            Self::Plan => "plan",
+        })
+    }
+}
+
 /// What one layer says. The default is what an interactive front end starts
 /// from: reads are free, changes and commands ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// Where no rule says anything.
     pub write: Decision,
     pub run: Decision,
+    pub allow: Vec<Rule>,
+    /// These win over those that allow.
+    pub deny: Vec<Rule>,
     pub mode: Mode,
     pub network: Network,
 }
@@ -73,9 +108,32 @@ impl Default for Rules {
         Rules {
             write: Decision::Ask,
             run: Decision::Ask,
+            allow: Vec::new(),
+            deny: Vec::new(),
             mode: Mode::default(),
             network: Network::default(),
         }
+    }
+}
+
+impl Rules {
+    fn decide(&self, action: Action<'_>) -> Decision {
+        let default = match action {
+            Action::Read(_) => return Decision::Allow,
+            Action::Write(_) => self.write,
+            Action::Run(_) => self.run,
+        };
+        if self.denying(action).is_some() {
+            Decision::Deny
+        } else if self.allow.iter().any(|rule| rule.covers(action)) {
+            Decision::Allow
+        } else {
+            default
+        }
+    }
+
+    fn denying(&self, action: Action<'_>) -> Option<&Rule> {
+        self.deny.iter().find(|rule| rule.touches(action))
     }
 }
 
@@ -93,6 +151,10 @@ pub enum Forbidden {
     Outside,
     ReadOnly,
     Protected,
+    /// A secret, or cairn's own.
+    Private,
+    /// By rules or settings, not by what it is.
+    Denied,
 }
 
 impl fmt::Display for Forbidden {
@@ -101,27 +163,66 @@ impl fmt::Display for Forbidden {
             Self::Outside => "outside the workspace",
             Self::ReadOnly => "nothing is written in this mode (read-only)",
             Self::Protected => "protected, as other programs run what it says",
+            Self::Private => "hidden: keys, tokens, histories and cairn's own files are",
+            Self::Denied => "denied by the settings",
         })
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    rules: Rules,
+    /// The user's, then lower ones.
+    layers: Vec<Rules>,
+    permission: Permission,
 }
 
 impl Policy {
     /// The uppermost layer: what the user's front end was started with.
     pub fn new(rules: Rules) -> Policy {
-        Policy { rules }
+        Policy {
+            layers: vec![rules],
+            permission: Permission::default(),
+        }
     }
 
     pub fn mode(&self) -> Mode {
-        self.rules.mode
+        let modes = self.layers.iter().map(|layer| layer.mode);
+        modes.max().unwrap_or_default()
     }
 
     pub fn network(&self) -> Network {
-        self.rules.network
+        let networks = self.layers.iter().map(|layer| layer.network);
+        networks.max().unwrap_or_default()
+    }
+
+    /// Every rule of every layer as a line, safe for a terminal.
+    pub fn rules(&self) -> impl Iterator<Item = String> {
+        let line = |word: &str, rule: &Rule| {
+            let rule = rule.to_string();
+            format!("{word}  {}", sanitize::for_line(&rule))
+        };
+        self.layers.iter().flat_map(move |layer| {
+            let allow = layer.allow.iter().map(move |rule| line("allow", rule));
+            allow.chain(layer.deny.iter().map(move |rule| line("deny ", rule)))
+        })
+    }
+
+    pub fn permission(&self) -> Permission {
+        self.permission
+    }
+
+    /// What the user wants to be asked from now on.
+    pub fn set_permission(&mut self, permission: Permission) {
+        self.permission = permission;
+    }
+
+    /// Takes up what the user allowed once and for all.
+    pub fn allow(&mut self, rule: Rule) {
+        if let Some(user) = self.layers.first_mut()
+            && !user.allow.contains(&rule)
+        {
+            user.allow.push(rule);
+        }
     }
 
     /// A path that leads out of the workspace is denied whatever the rules say, and
@@ -129,12 +230,44 @@ impl Policy {
     /// enforces the first again, against links and races; here it keeps a hopeless
     /// question from being asked.
     pub fn decide(&self, action: Action<'_>) -> Decision {
-        match action {
-            _ if self.forbids(action).is_some() => Decision::Deny,
-            Action::Read(_) => Decision::Allow,
-            Action::Write(_) => self.rules.write,
-            Action::Run(_) => self.rules.run,
+        if self.forbids(action).is_some() {
+            return Decision::Deny;
         }
+        if matches!(action, Action::Read(_)) {
+            return Decision::Allow;
+        }
+        let user = match (self.permission, action) {
+            (Permission::AcceptEdits, Action::Write(_)) => Decision::Allow,
+            (Permission::Plan, Action::Write(_) | Action::Run(_)) => Decision::Deny,
+            _ => Decision::Ask,
+        };
+        let layers = self.layers.iter().enumerate();
+        layers
+            .map(|(at, layer)| match layer.decide(action) {
+                // What the user would be asked is the user's to decide beforehand.
+                Decision::Ask if at == 0 => user,
+                decision if self.permission == Permission::Plan => decision.meet(user),
+                decision => decision,
+            })
+            .fold(Decision::Allow, Decision::meet)
+    }
+
+    /// Why an action is denied, for the model and the user, if it is: one line.
+    pub fn denial(&self, action: Action<'_>) -> Option<String> {
+        if let Some(why) = self.forbids(action) {
+            return Some(why.to_string());
+        }
+        if self.decide(action) != Decision::Deny {
+            return None;
+        }
+        let rule = self.layers.iter().find_map(|layer| layer.denying(action));
+        Some(match rule {
+            Some(rule) => format!("a rule denies it ({rule})"),
+            None if self.permission == Permission::Plan => {
+                "only tools that read are used in plan mode; say what you would change".to_owned()
+            }
+            None => "the settings deny it".to_owned(),
+        })
     }
 
     /// Why an action is denied whatever anybody answers, if it is.
@@ -143,8 +276,8 @@ impl Policy {
             Action::Read(path) | Action::Write(path) if !stays_inside(path) => {
                 Some(Forbidden::Outside)
             }
-            Action::Write(_) if self.rules.mode == Mode::ReadOnly => Some(Forbidden::ReadOnly),
-            Action::Write(path) if self.rules.mode != Mode::Danger && protected::covers(path) => {
+            Action::Write(_) if self.mode() == Mode::ReadOnly => Some(Forbidden::ReadOnly),
+            Action::Write(path) if self.mode() != Mode::Danger && protected::covers(path) => {
                 Some(Forbidden::Protected)
             }
             _ => None,
@@ -154,14 +287,9 @@ impl Policy {
     /// This policy with a lower layer on top: never freer than either.
     #[must_use]
     pub fn tighten(&self, lower: &Rules) -> Policy {
-        Policy {
-            rules: Rules {
-                write: self.rules.write.meet(lower.write),
-                run: self.rules.run.meet(lower.run),
-                mode: self.rules.mode.max(lower.mode),
-                network: self.rules.network.max(lower.network),
-            },
-        }
+        let mut policy = self.clone();
+        policy.layers.push(lower.clone());
+        policy
     }
 }
 
@@ -185,106 +313,5 @@ pub(super) fn stays_inside(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn decision() -> impl Strategy<Value = Decision> {
-        prop_oneof![
-            Just(Decision::Allow),
-            Just(Decision::Ask),
-            Just(Decision::Deny)
-        ]
-    }
-
-    fn rules() -> impl Strategy<Value = Rules> {
-        let mode = prop_oneof![
-            Just(Mode::Danger),
-            Just(Mode::WorkspaceWrite),
-            Just(Mode::ReadOnly)
-        ];
-        let network = prop_oneof![Just(Network::Loopback), Just(Network::Off)];
-        (decision(), decision(), mode, network).prop_map(|(write, run, mode, network)| Rules {
-            write,
-            run,
-            mode,
-            network,
-        })
-    }
-
-    fn actions() -> [Action<'static>; 5] {
-        [
-            Action::Read(Path::new("src/lib.rs")),
-            Action::Write(Path::new("src/lib.rs")),
-            Action::Write(Path::new("../lib.rs")),
-            Action::Read(Path::new("/etc/passwd")),
-            Action::Run("true"),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_lower_layer_allows_what_a_higher_one_denied(top in rules(), lower in proptest::collection::vec(rules(), 0..6)) {
-            let policy = Policy::new(top);
-            let tightened = lower.iter().fold(policy, |policy, rules| policy.tighten(rules));
-            for action in actions() {
-                prop_assert!(tightened.decide(action) >= policy.decide(action));
-            }
-            prop_assert!(tightened.mode() >= policy.mode());
-            prop_assert!(tightened.network() >= policy.network());
-        }
-
-        #[test]
-        fn tighten_is_a_meet(a in rules(), b in rules(), c in rules()) {
-            let policy = Policy::new(a);
-            prop_assert_eq!(policy.tighten(&b).tighten(&c), policy.tighten(&c).tighten(&b));
-            prop_assert_eq!(policy.tighten(&a), policy);
-            prop_assert_eq!(policy.tighten(&b).tighten(&b), policy.tighten(&b));
-            prop_assert_eq!(Policy::new(b).tighten(&a), policy.tighten(&b));
-        }
-    }
-
-    #[test]
-    fn defaults_let_reads_through_and_ask_for_the_rest() {
-        let policy = Policy::new(Rules::default());
-        let got: Vec<Decision> = actions().into_iter().map(|a| policy.decide(a)).collect();
-        use Decision::{Allow, Ask, Deny};
-        assert_eq!(got, [Allow, Ask, Deny, Deny, Ask]);
-    }
-
-    #[test]
-    fn what_others_run_by_is_not_written() {
-        let free = |mode| {
-            Policy::new(Rules {
-                write: Decision::Allow,
-                mode,
-                ..Rules::default()
-            })
-        };
-        let write = |mode, path| free(mode).decide(Action::Write(Path::new(path)));
-        for path in [".git/hooks/pre-commit", "vendor/x/.git/config", ".envrc"] {
-            assert_eq!(write(Mode::WorkspaceWrite, path), Decision::Deny, "{path}");
-        }
-        assert_eq!(write(Mode::WorkspaceWrite, "a.rs"), Decision::Allow);
-        assert_eq!(write(Mode::ReadOnly, "a.rs"), Decision::Deny);
-        let read = Action::Read(Path::new(".git/config"));
-        assert_eq!(free(Mode::ReadOnly).decide(read), Decision::Allow);
-    }
-
-    #[test]
-    fn dots_that_stay_inside_are_inside() {
-        let policy = Policy::new(Rules::default());
-        for (path, expected) in [
-            ("a/../b", Decision::Allow),
-            ("./a/./b/../..", Decision::Allow),
-            ("a/../../b", Decision::Deny),
-            ("..", Decision::Deny),
-        ] {
-            assert_eq!(
-                policy.decide(Action::Read(Path::new(path))),
-                expected,
-                "{path}"
-            );
-        }
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

@@ -76,17 +76,26 @@ pub(super) struct Protected {
 /// passed over: who runs here can't write in it either.
 pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<Protected>> {
     let mut found = Vec::new();
-    descend(&workspace.dir, Path::new(""), 0, &mut found)?;
+    descend(workspace, &workspace.dir, Path::new(""), 0, &mut found)?;
     found.sort();
     Ok(found)
 }
 
-fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<Protected>) -> io::Result<()> {
+fn descend(
+    workspace: &Workspace,
+    dir: &Dir,
+    path: &Path,
+    depth: usize,
+    found: &mut Vec<Protected>,
+) -> io::Result<()> {
     for entry in dir.entries()? {
         let entry = entry?;
         let name = entry.file_name();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_protected(path.file_name(), &name) || is_folder && depth == MAX_DEPTH {
+        let protected = is_protected(path.file_name(), &name)
+            || workspace.is_private(&path.join(&name))
+            || is_folder && depth == MAX_DEPTH;
+        if protected {
             let file = match dir.symlink_metadata(&name) {
                 Ok(file) => file,
                 // Others work here, too.
@@ -101,7 +110,7 @@ fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<Protected>) -> 
         } else if is_folder {
             // If it can't be opened it is gone, or not for who runs here.
             if let Ok(below) = dir.open_dir(&name) {
-                descend(&below, &path.join(name), depth + 1, found)?;
+                descend(workspace, &below, &path.join(name), depth + 1, found)?;
             }
         }
     }

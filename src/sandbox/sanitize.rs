@@ -16,6 +16,30 @@ pub fn for_line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
 }
 
+/// Letters that a reader takes for plain ones, or may, as far as a command goes:
+/// those beyond ASCII, each with its number. `None` where there are none.
+pub fn look_alikes(text: &str) -> Option<String> {
+    let mut letters: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    letters.sort_unstable();
+    letters.dedup();
+    const NAMED: usize = 8;
+    let mut named: Vec<String> = letters
+        .iter()
+        .take(NAMED)
+        .map(|c| {
+            format!(
+                "{} U+{:04X}",
+                for_line(c.encode_utf8(&mut [0; 4])),
+                *c as u32
+            )
+        })
+        .collect();
+    if letters.len() > NAMED {
+        named.push("...".into());
+    }
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     let Some(first) = text
         .char_indices()

@@ -87,6 +87,31 @@ pub(super) fn hidden(
     all.filter(|path| path.is_absolute()).collect()
 }
 
+/// What looks empty to a command of what lies in a folder, relative to it. `root`
+/// is the folder's canonical path.
+pub(super) fn inside(root: &Path) -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let home = variable("HOME");
+    let all = hidden(home.as_deref(), variable).into_iter().map(canonical);
+    all.filter_map(|path| Some(path.strip_prefix(root).ok()?.to_owned()))
+        // All of the folder can't be meant.
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect()
+}
+
+/// The path with the links in what exists of it followed.
+fn canonical(path: PathBuf) -> PathBuf {
+    for above in path.ancestors() {
+        if let Ok(real) = above.canonicalize() {
+            return match path.strip_prefix(above) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                _ => real,
+            };
+        }
+    }
+    path
+}
+
 /// Absolute paths of toolchains.
 #[cfg(target_os = "linux")]
 pub(super) fn toolchains(home: &Path) -> Vec<PathBuf> {

@@ -30,6 +30,7 @@ impl Workspace {
         let relative = self.relative(path)?;
         if !self.dir.metadata(&relative)?.is_dir() {
             let (file, _) = open_regular(&self.dir, &relative)?;
+            self.require_public(&file)?;
             let _ = visit(&relative, file);
             return Ok(());
         }
@@ -55,50 +56,52 @@ impl Workspace {
         } else {
             &start
         })?;
-        let _ = descend(&dir, &start, &mut rules, 0, visit);
+        self.require_public(&dir)?;
+        let _ = self.descend(&dir, &start, &mut rules, 0, visit);
         Ok(())
     }
-}
 
-fn descend(
-    dir: &Dir,
-    path: &Path,
-    rules: &mut Vec<Gitignore>,
-    depth: usize,
-    visit: &mut Visit<'_>,
-) -> ControlFlow<()> {
-    let Ok(entries) = dir.entries() else {
-        return ControlFlow::Continue(());
-    };
-    let outer = rules.len();
-    rules.extend(read_rules(dir, Path::new(".gitignore"), path));
-    let mut names: Vec<(PathBuf, FileType)> = entries
-        .flatten()
-        .filter(|entry| entry.file_name() != ".git")
-        .filter_map(|entry| Some((PathBuf::from(entry.file_name()), entry.file_type().ok()?)))
-        .collect();
-    names.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, kind) in names {
-        let full = path.join(&name);
-        if ignored(rules, &full, kind.is_dir()) {
-            continue;
-        }
-        if kind.is_dir() {
-            // A link put in the folder's place meanwhile may lead to another
-            // folder inside; never outside.
-            if depth < MAX_DEPTH
-                && let Ok(below) = dir.open_dir(&name)
-            {
-                descend(&below, &full, rules, depth + 1, visit)?;
+    fn descend(
+        &self,
+        dir: &Dir,
+        path: &Path,
+        rules: &mut Vec<Gitignore>,
+        depth: usize,
+        visit: &mut Visit<'_>,
+    ) -> ControlFlow<()> {
+        let Ok(entries) = dir.entries() else {
+            return ControlFlow::Continue(());
+        };
+        let outer = rules.len();
+        rules.extend(read_rules(dir, Path::new(".gitignore"), path));
+        let mut names: Vec<(PathBuf, FileType)> = entries
+            .flatten()
+            .filter(|entry| entry.file_name() != ".git")
+            .filter_map(|entry| Some((PathBuf::from(entry.file_name()), entry.file_type().ok()?)))
+            .collect();
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, kind) in names {
+            let full = path.join(&name);
+            if self.is_private(&full) || ignored(rules, &full, kind.is_dir()) {
+                continue;
             }
-        } else if kind.is_file()
-            && let Ok((file, _)) = open_regular(dir, &name)
-        {
-            visit(&full, file)?;
+            if kind.is_dir() {
+                // A link put in the folder's place meanwhile may lead to another
+                // folder inside; never outside.
+                if depth < MAX_DEPTH
+                    && let Ok(below) = dir.open_dir(&name)
+                {
+                    self.descend(&below, &full, rules, depth + 1, visit)?;
+                }
+            } else if kind.is_file()
+                && let Ok((file, _)) = open_regular(dir, &name)
+            {
+                visit(&full, file)?;
+            }
         }
+        rules.truncate(outer);
+        ControlFlow::Continue(())
     }
-    rules.truncate(outer);
-    ControlFlow::Continue(())
 }
 
 /// The innermost rule that says anything decides.

@@ -15,7 +15,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
-use super::policy::{Action, Forbidden, Policy, stays_inside};
+use super::policy::{Action, Decision, Forbidden, Policy, stays_inside};
+use super::secrets;
 
 /// An open folder and the names by which a path into it may begin.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Workspace {
     root: PathBuf,
     /// The root as the user wrote it, where that differs (a link to it).
     alias: PathBuf,
+    /// What is in it and not for a model: secrets, cairn's own files. Relative.
+    private: Vec<PathBuf>,
 }
 
 /// A name in a folder; `folder` says that it can be listed in turn.
@@ -96,12 +99,31 @@ impl Workspace {
         let root = path.canonicalize()?;
         let alias = std::path::absolute(path)?;
         let dir = Dir::open_ambient_dir(&root, ambient_authority())?;
-        Ok(Workspace { dir, root, alias })
+        let private = secrets::inside(&root);
+        Ok(Workspace {
+            dir,
+            root,
+            alias,
+            private,
+        })
     }
 
     /// The folder's canonical path.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether a path from the root, without links, is not for a model.
+    pub(super) fn is_private(&self, path: &Path) -> bool {
+        self.private.iter().any(|private| path.starts_with(private))
+    }
+
+    /// Refuses what was opened if it is not for a model.
+    pub(super) fn require_public(&self, opened: &impl AsFd) -> Result<(), FileError> {
+        match !self.private.is_empty() && self.is_private(&self.place(opened)?) {
+            true => Err(FileError::Forbidden(Forbidden::Private)),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn handle(&self) -> BorrowedFd<'_> {
@@ -146,6 +168,7 @@ impl Workspace {
     /// Also for a folder of more than `limit` entries.
     pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Entry>, FileError> {
         let dir = self.open_dir(&self.relative(path)?)?;
+        self.require_public(&dir)?;
         let mut entries = Vec::new();
         for entry in dir.entries()? {
             if entries.len() == limit {
@@ -167,6 +190,7 @@ impl Workspace {
     /// A regular file's bytes.
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, FileError> {
         let (file, metadata) = open_regular(&self.dir, &self.relative(path)?)?;
+        self.require_public(&file)?;
         let too_large = |bytes| FileError::TooLarge { bytes, limit };
         if metadata.len() > limit {
             return Err(too_large(metadata.len()));
@@ -188,19 +212,51 @@ impl Workspace {
         // What the path leads to is judged, not what it says.
         let judge = |folder: &Dir, name: &OsStr| {
             let at = self.place(folder)?.join(name);
-            match policy.forbids(Action::Write(&at)) {
+            if self.is_private(&at) {
+                return Err(FileError::Forbidden(Forbidden::Private));
+            }
+            let action = Action::Write(&at);
+            match policy.forbids(action) {
                 Some(why) => Err(FileError::Forbidden(why)),
+                None if policy.decide(action) == Decision::Deny => {
+                    Err(FileError::Forbidden(Forbidden::Denied))
+                }
                 None => Ok(()),
             }
         };
         super::atomic::write(&self.dir, &self.relative(path)?, bytes, &judge)
     }
 
-    /// Where an open folder is, relative to the root.
-    fn place(&self, folder: &Dir) -> Result<PathBuf, FileError> {
-        let [root, folder] = [self.dir.as_fd(), folder.as_fd()].map(path_of);
-        let folder = folder?;
-        let below = folder.strip_prefix(root?);
+    /// Where a write to this path would end, relative to the root, links followed.
+    ///
+    /// # Errors
+    /// Where a write would fail, too.
+    pub fn real(&self, path: &str) -> Result<PathBuf, FileError> {
+        let target = super::atomic::resolve(&self.dir, &self.relative(path)?)?;
+        let name = target.file_name().ok_or(FileError::IsDirectory)?;
+        let parent = target.parent().unwrap_or(Path::new(""));
+        let mut there = parent;
+        loop {
+            let at = match there.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => there,
+            };
+            match (self.open_dir(at), there.parent()) {
+                (Ok(folder), _) => {
+                    let missing = parent.strip_prefix(there).unwrap_or(parent);
+                    return Ok(self.place(&folder)?.join(missing).join(name));
+                }
+                (Err(FileError::NotFound), Some(above)) => there = above,
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+
+    /// Where an open file or folder is, relative to the root.
+    fn place(&self, opened: &impl AsFd) -> Result<PathBuf, FileError> {
+        let [root, opened] = [self.dir.as_fd(), opened.as_fd()].map(path_of);
+        let opened = opened?;
+        let below = opened.strip_prefix(root?);
         Ok(below.map_err(|_| FileError::Outside)?.to_owned())
     }
 

@@ -13,7 +13,9 @@ use super::{
 use crate::chat::ToolSpec;
 use crate::sandbox::launch::Launcher;
 use crate::sandbox::text::{Bounded, Limit, bound};
-use crate::sandbox::{Action, Decision, FileError, Mode, Network, Policy, Workspace, sanitize};
+use crate::sandbox::{
+    Action, Decision, FileError, Mode, Network, Permission, Policy, Rule, Workspace, sanitize,
+};
 
 /// Files beyond this many bytes are not read, edited or written.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -222,6 +224,19 @@ impl Toolbox {
         &self.workspace
     }
 
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Takes up what the user allowed for always.
+    pub fn allow(&mut self, rule: Rule) {
+        self.policy.allow(rule);
+    }
+
+    pub fn set_permission(&mut self, permission: Permission) {
+        self.policy.set_permission(permission);
+    }
+
     /// In a few words, how far tools and commands reach.
     pub fn confinement(&self) -> String {
         match (self.policy.mode(), self.policy.network()) {
@@ -245,24 +260,45 @@ impl Toolbox {
     /// bad arguments, a path outside) is let through to its error: there is
     /// nothing to ask about, and the model should read what is wrong.
     pub fn decide(&self, call: &Call) -> Decision {
-        let Ok((tool, context)) = self.prepare(call, &|| false) else {
-            return Decision::Allow;
-        };
-        let effect = tool.manifest.effect();
-        if effect == Effect::Run {
-            return self.policy.decide(Action::Run(context.text("command")));
-        }
-        let Ok(path) = self.workspace.relative(context.text("path")) else {
-            return Decision::Allow;
-        };
-        let action = match effect {
-            Effect::Write => Action::Write(&path),
-            _ => Action::Read(&path),
-        };
-        match self.policy.forbids(action) {
+        let decided = self.judge(call, |action| match self.policy.forbids(action) {
             // The workspace refuses it, and says why.
             Some(_) => Decision::Allow,
             None => self.policy.decide(action),
+        });
+        decided.unwrap_or(Decision::Allow)
+    }
+
+    /// Why a call is denied, if it is: one line.
+    pub fn denial(&self, call: &Call) -> Option<String> {
+        self.judge(call, |action| self.policy.denial(action))?
+    }
+
+    /// Rules by which the policy would allow this call, the narrowest first.
+    pub fn always(&self, call: &Call) -> Vec<Rule> {
+        let rules = self.judge(call, |action| match action {
+            Action::Run(command) => {
+                let rules = [Rule::exactly(command), Rule::beginning_of(command)];
+                rules.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        });
+        rules.unwrap_or_default()
+    }
+
+    /// What is said of what a call would do, if it can be run at all. A file
+    /// counts where it is, whatever links lead there.
+    fn judge<T>(&self, call: &Call, say: impl FnOnce(Action<'_>) -> T) -> Option<T> {
+        let (tool, context) = self.prepare(call, &|| false).ok()?;
+        match tool.manifest.effect() {
+            Effect::Run => Some(say(Action::Run(context.text("command")))),
+            Effect::Write => {
+                let path = self.workspace.real(context.text("path")).ok()?;
+                Some(say(Action::Write(&path)))
+            }
+            Effect::Read => {
+                let path = self.workspace.relative(context.text("path")).ok()?;
+                Some(say(Action::Read(&path)))
+            }
         }
     }
 
@@ -277,12 +313,35 @@ impl Toolbox {
                 None => Ok(plain(call)),
             });
         match text {
-            Ok(text) => sanitize::for_terminal(&text).into_owned(),
+            Ok(text) => {
+                let mut shown = sanitize::for_terminal(&text).into_owned();
+                for note in self.notes(call) {
+                    shown.push_str(&format!("\n({note})"));
+                }
+                shown
+            }
             Err(Failure { reason, .. }) => {
                 let error = bound(&format!("error: {reason}"), PREVIEW).text;
                 sanitize::for_terminal(&error).into_owned()
             }
         }
+    }
+
+    /// What can't be seen of a call by looking at it. Safe for a terminal.
+    fn notes(&self, call: &Call) -> Vec<String> {
+        let named = call.arguments.get("path").and_then(Value::as_str);
+        let note = self.judge(call, |action| match action {
+            Action::Run(command) => sanitize::look_alikes(command)
+                .map(|letters| format!("not plain letters: {letters}")),
+            Action::Write(real) => {
+                let named = self.workspace.relative(named?).ok()?;
+                let real = real.to_string_lossy();
+                (named.to_string_lossy() != real)
+                    .then(|| format!("it leads to {}", sanitize::for_line(&real)))
+            }
+            Action::Read(_) => None,
+        });
+        note.flatten().into_iter().collect()
     }
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
