@@ -17,9 +17,13 @@ pub fn for_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Letters that a reader takes for plain ones, or may, as far as a command goes:
-/// those beyond ASCII, each with its number. `None` where there are none.
+/// those beyond ASCII, each with its number. Hidden ones are shown anyway. `None`
+/// where there are none.
 pub fn look_alikes(text: &str) -> Option<String> {
-    let mut letters: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    let mut letters: Vec<char> = text
+        .chars()
+        .filter(|c| !c.is_ascii() && !is_hidden(*c))
+        .collect();
     letters.sort_unstable();
     letters.dedup();
     const NAMED: usize = 8;

@@ -260,6 +260,14 @@ fn the_preview_shows_the_effect() {
         toolbox.preview(&command),
         "echo hi␍; rm <U+202E>x\necho done"
     );
+    let look_alike = call("run_command", json!({"command": "l\u{455} ."}));
+    assert_eq!(
+        toolbox.preview(&look_alike),
+        "l\u{455} .\n(not plain letters: \u{455} U+0455)"
+    );
+    std::os::unix::fs::symlink("a.txt", folder.path().join("link")).unwrap();
+    let through = call("write_file", json!({"path": "link", "content": "x"}));
+    assert!(toolbox.preview(&through).ends_with("\n(it leads to a.txt)"));
     let read = call("read_file", json!({"path": "a.txt"}));
     assert_eq!(toolbox.preview(&read), "read_file a.txt");
     let miss = call(
