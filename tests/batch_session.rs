@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use cairn::sandbox::launch::Launcher;
 use cairn::sandbox::{Policy, Rules, Workspace};
-use cairn::tools::{Limits, Toolbox};
+use cairn::tools::{Detail, Limits, Toolbox};
 use serde_json::{Value, json};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo");
@@ -119,9 +119,14 @@ fn three_turns_do_the_work_and_count_right() {
         Launcher::Unconfined,
         Limits::default(),
     );
-    let tools = serde_json::to_value(toolbox.specs()).unwrap();
     let config = std::fs::read_to_string(format!("{DEMO}/jang_config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
+    let known = config["cairn"]["tools"].as_array().unwrap();
+    let specs = toolbox.specs(Detail::Trained).into_iter();
+    let offered: Vec<_> = specs
+        .filter(|spec| known.contains(&json!(spec.name)))
+        .collect();
+    let tools = serde_json::to_value(offered).unwrap();
     let system = &config["cairn"]["system_prompt"];
     let mut messages = vec![json!({ "role": "system", "content": system })];
     let mut first_prompt_before = 0;

@@ -361,3 +361,136 @@ fn edits_keep_line_ends_and_byte_order_mark() {
     assert!(bench.edit("mixed.txt", "b\nc", "B\nC").ok);
     assert_eq!(bench.text("mixed.txt"), "a\r\nB\nC\n");
 }
+
+#[test]
+fn some_lines_of_a_file() {
+    let bench = Bench::new();
+    bench.put("a.txt", "\u{feff}one\r\ntwo\r\n\r\nfour\r\n");
+    let read = |range: Value| {
+        let mut arguments = json!({"path": "a.txt"});
+        let all = arguments.as_object_mut().unwrap();
+        all.extend(range.as_object().unwrap().clone());
+        bench.run("read_file", arguments).output
+    };
+    assert_eq!(read(json!({"start": 2, "end": 2})), "two\n[lines 2-2 of 4]");
+    assert_eq!(read(json!({"start": 3, "end": 3})), "[lines 3-3 of 4]");
+    assert_eq!(read(json!({"end": 1})), "one\n[lines 1-1 of 4]");
+    // More than there is: all there is.
+    let rest = "two\n\nfour\n[lines 2-4 of 4]";
+    assert_eq!(read(json!({"start": 2})), rest);
+    assert_eq!(read(json!({"start": 2, "end": 900})), rest);
+    let from_one = "error: a.txt has 4 lines; start and end count from 1";
+    for range in [
+        json!({"start": 5}),
+        json!({"start": 0}),
+        json!({"start": -3}),
+        json!({"end": 0}),
+    ] {
+        assert_eq!(read(range), from_one);
+    }
+    assert_eq!(
+        read(json!({"start": 3, "end": 2})),
+        "error: a.txt has 4 lines; start must not be after end"
+    );
+    assert_eq!(
+        read(json!({"start": "2"})),
+        "error: read_file needs start (integer)"
+    );
+    bench.put("empty", "");
+    let empty = bench.error("read_file", json!({"path": "empty", "start": 1}));
+    assert_eq!(
+        empty,
+        "error: empty has 0 lines; start and end count from 1"
+    );
+}
+
+#[test]
+fn what_is_cut_says_which_lines_it_shows() {
+    let bench = Bench::with(Limits {
+        output_lines: 4,
+        ..Limits::default()
+    });
+    let text: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+    bench.put("a.txt", text + "\n");
+    assert_eq!(
+        bench.read("a.txt"),
+        "line 1\nline 2\n[... 96 lines omitted ...]\nline 99\nline 100\n[lines 1-2 and 99-100 of 101]"
+    );
+    let range = json!({"path": "a.txt", "start": 11, "end": 20});
+    assert_eq!(
+        bench.ok("read_file", range),
+        "line 11\nline 12\n[... 6 lines omitted ...]\nline 19\nline 20\n[lines 11-20 of 101]"
+    );
+    // No whole lines: nothing to say about them.
+    bench.put("b.txt", "x".repeat(100_000));
+    assert!(!bench.read("b.txt").contains("[lines"));
+}
+
+#[test]
+fn ignored_files_are_counted() {
+    let bench = Bench::new();
+    for path in [
+        "src/a.rs",
+        "target/debug/x",
+        "b.log",
+        "sub/keep.log",
+        "sub/c.log",
+    ] {
+        bench.put(path, "");
+    }
+    bench.put(".gitignore", "/target\n*.log\n");
+    bench.put("sub/.gitignore", "!keep.log\n");
+    bench.put("all/.gitignore", "*\n");
+    assert_eq!(bench.list("."), ".gitignore\nall/\nsrc/\nsub/\n(2 ignored)");
+    assert_eq!(bench.list("sub"), ".gitignore\nkeep.log\n(1 ignored)");
+    // Who names an ignored folder wants to see it.
+    assert_eq!(bench.list("target"), "debug/");
+    assert_eq!(bench.list("target/debug"), "x");
+    assert_eq!(bench.list("all"), "(1 ignored)");
+}
+
+#[test]
+fn white_space_at_line_ends_may_differ() {
+    let bench = Bench::new();
+    bench.put("a.rs", "fn a() {   \n    one();\t\n}\n");
+    let arguments = json!({"path": "a.rs", "old": "fn a() {\n    one();\n}", "new": "fn b() {}"});
+    let call = Call {
+        name: "edit_file".into(),
+        arguments: arguments.as_object().unwrap().clone(),
+    };
+    let preview = bench.toolbox.preview(&call);
+    assert!(
+        preview.ends_with("+fn b() {}\n(trailing white space differed)"),
+        "{preview}"
+    );
+    assert_eq!(
+        bench.ok("edit_file", arguments),
+        "edited a.rs (trailing white space differed)"
+    );
+    assert_eq!(bench.text("a.rs"), "fn b() {}\n");
+    bench.put("twice", "a \nb\na\t\nb\n");
+    let outcome = bench.edit("twice", "a\nb", "c");
+    assert_eq!(
+        outcome.output,
+        "error: text found 2 times in twice (lines 1, 3); give more context"
+    );
+    // An exact place comes before all that are not.
+    bench.put("exact", "a \nb\na\nb\n");
+    assert_eq!(bench.edit("exact", "a\nb", "c").output, "edited exact");
+    assert_eq!(bench.text("exact"), "a \nb\nc\n");
+    // Leading white space is the program in some languages.
+    bench.put("python", "if x:\n    y\n");
+    let outcome = bench.edit("python", "if x:\n  y", "z");
+    assert_eq!(
+        outcome.output,
+        "error: text not found in python\nnearest match at lines 1-2:\nif x:\n    y"
+    );
+}
+
+#[test]
+fn a_written_file_is_what_the_model_wrote() {
+    let bench = Bench::new();
+    bench.put("dos.txt", "\u{feff}one\r\ntwo\r\n");
+    bench.write("dos.txt", "three\n");
+    assert_eq!(bench.text("dos.txt"), "three\n");
+}

@@ -300,11 +300,26 @@ fn pipes_sockets_and_devices_do_not_block() {
             assert_eq!(outcome.output, expected);
         }
     }
+    for path in ["fifo", "socket"] {
+        let listed = yard.run("list_dir", json!({ "path": path }));
+        assert_eq!(listed.output, format!("error: {path}: not a directory"));
+    }
     assert_eq!(
         yard.run("search", json!({"path": ".", "pattern": "x"}))
             .output,
         "no matches"
     );
+    // Not even where cairn itself looks for something.
+    for name in [".gitignore", ".git/info/exclude"] {
+        let place = yard.inside(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        assert_cmd::Command::new("mkfifo")
+            .arg(place)
+            .assert()
+            .success();
+    }
+    assert!(yard.run("list_dir", json!({"path": "."})).ok);
+    assert!(yard.run("search", json!({"path": ".", "pattern": "x"})).ok);
     assert!(started.elapsed() < Duration::from_secs(10));
     assert!(!fs::metadata(yard.inside("fifo")).unwrap().is_file());
 }

@@ -21,7 +21,7 @@ use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::text::{Limit, bound};
 use crate::sandbox::{Decision, Mode, Permission, Policy, Rule};
-use crate::tools::{self, Call, Toolbox};
+use crate::tools::{self, Call, Detail, Toolbox};
 
 /// How much of a user's word on a refusal the model reads.
 const WORD: Limit = Limit {
@@ -60,9 +60,9 @@ impl Agent {
         let persona = bundle.persona.clone();
         let specs = match (bundle.tools, &persona) {
             (false, _) => Vec::new(),
-            (true, None) => toolbox.specs(),
+            (true, None) => toolbox.specs(Detail::Full),
             (true, Some(persona)) => {
-                let known = toolbox.specs().into_iter();
+                let known = toolbox.specs(Detail::Trained).into_iter();
                 known.filter(|s| persona.tools.contains(&s.name)).collect()
             }
         };
@@ -74,12 +74,7 @@ impl Agent {
         let rules = Rules {
             limits: settings.limits(persona.as_ref()),
             // All of them: one that was not offered still needs its permission.
-            tools: toolbox
-                .specs()
-                .into_iter()
-                .filter_map(|spec| Some((toolbox.effect(&spec.name)?, spec.name)))
-                .map(|(effect, name)| (name, effect))
-                .collect(),
+            tools: toolbox.effects().collect(),
             denied: tools::DENIED.to_owned(),
         };
         let mut warnings = bundle.warnings.clone();

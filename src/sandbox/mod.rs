@@ -27,4 +27,4 @@ pub use linux::launcher;
 pub use policy::{Action, Decision, Forbidden, Mode, Network, Permission, Policy, Rules};
 pub use rule::{Rule, RuleError};
 pub use walk::Visit;
-pub use workspace::{Entry, FileError, Workspace};
+pub use workspace::{Entry, FileError, Listing, Workspace};

@@ -34,29 +34,11 @@ impl Workspace {
             let _ = visit(&relative, file);
             return Ok(());
         }
-        let start = if relative == Path::new(".") {
-            PathBuf::new()
-        } else {
-            relative
-        };
-        let mut rules = Vec::new();
-        rules.extend(read_rules(
-            &self.dir,
-            Path::new(".git/info/exclude"),
-            Path::new(""),
-        ));
-        let mut above = PathBuf::new();
-        for component in start.components() {
-            let file = above.join(".gitignore");
-            rules.extend(read_rules(&self.dir, &file, &above));
-            above.push(component);
-        }
-        let dir = self.open_dir(if start.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            &start
-        })?;
+        let dir = self.open_dir(&relative)?;
         self.require_public(&dir)?;
+        let Ignoring {
+            mut rules, start, ..
+        } = Ignoring::above(&self.dir, &relative);
         let _ = self.descend(&dir, &start, &mut rules, 0, visit);
         Ok(())
     }
@@ -101,6 +83,54 @@ impl Workspace {
         }
         rules.truncate(outer);
         ControlFlow::Continue(())
+    }
+}
+
+/// The rules that hold in a folder, those of its own file not yet among them.
+pub(super) struct Ignoring {
+    rules: Vec<Gitignore>,
+    /// The folder, as the rules name it.
+    start: PathBuf,
+    /// The folder itself, or one around it, is ignored.
+    inside: bool,
+}
+
+impl Ignoring {
+    /// `folder` is relative to the workspace.
+    pub fn above(workspace: &Dir, folder: &Path) -> Self {
+        let start = match folder == Path::new(".") {
+            true => PathBuf::new(),
+            false => folder.to_owned(),
+        };
+        let exclude = Path::new(".git/info/exclude");
+        let mut rules: Vec<Gitignore> = read_rules(workspace, exclude, Path::new(""))
+            .into_iter()
+            .collect();
+        let (mut above, mut inside) = (PathBuf::new(), false);
+        for component in start.components() {
+            let file = above.join(".gitignore");
+            rules.extend(read_rules(workspace, &file, &above));
+            above.push(component);
+            inside |= ignored(&rules, &above, true);
+        }
+        Self {
+            rules,
+            start,
+            inside,
+        }
+    }
+
+    /// With the rules of the folder's own file.
+    pub fn within(mut self, folder: &Dir) -> Self {
+        self.rules
+            .extend(read_rules(folder, Path::new(".gitignore"), &self.start));
+        self
+    }
+
+    /// Whether a name in the folder is left out. Who names an ignored folder wants
+    /// to see what is in it.
+    pub fn leaves_out(&self, name: &Path, folder: bool) -> bool {
+        !self.inside && ignored(&self.rules, &self.start.join(name), folder)
     }
 }
 

@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 
 use super::policy::{Action, Decision, Forbidden, Policy, stays_inside};
 use super::secrets;
+use super::walk::Ignoring;
 
 /// An open folder and the names by which a path into it may begin.
 #[derive(Debug)]
@@ -36,6 +37,17 @@ pub struct Entry {
     pub folder: bool,
 }
 
+/// What a folder has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Files, then folders, each by name.
+    pub entries: Vec<Entry>,
+    /// How many more are ignored by `.gitignore` files.
+    pub ignored: usize,
+    /// There are more than were looked at.
+    pub cut: bool,
+}
+
 /// Why a file could not be used; the text is a reason, to stand after a path.
 #[derive(Debug)]
 pub enum FileError {
@@ -52,7 +64,6 @@ pub enum FileError {
         bytes: u64,
         limit: u64,
     },
-    TooManyEntries(usize),
     Io(io::Error),
 }
 
@@ -69,7 +80,6 @@ impl fmt::Display for FileError {
             FileError::TooLarge { bytes, limit } => {
                 write!(f, "too large ({bytes} bytes, the limit is {limit})")
             }
-            FileError::TooManyEntries(limit) => write!(f, "more than {limit} entries"),
             FileError::Io(error) => {
                 // The system's own words, without Rust's " (os error 13)".
                 let text = error.to_string();
@@ -161,30 +171,39 @@ impl Workspace {
         })
     }
 
-    /// Files, then folders, each by name: what is asked about a folder is mostly
-    /// its files. A link to a folder counts as one if it stays inside.
-    ///
-    /// # Errors
-    /// Also for a folder of more than `limit` entries.
-    pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Entry>, FileError> {
-        let dir = self.open_dir(&self.relative(path)?)?;
+    /// What is in a folder: first its files, as what is asked about a folder is
+    /// mostly those. A link to a folder counts as one if it stays inside. Of a folder
+    /// of more than `limit` entries so many are looked at.
+    pub fn list(&self, path: &str, limit: usize) -> Result<Listing, FileError> {
+        let relative = self.relative(path)?;
+        let dir = self.open_dir(&relative)?;
         self.require_public(&dir)?;
-        let mut entries = Vec::new();
-        for entry in dir.entries()? {
-            if entries.len() == limit {
-                return Err(FileError::TooManyEntries(limit));
+        let ignoring = Ignoring::above(&self.dir, &relative).within(&dir);
+        let mut listing = Listing::default();
+        for (number, entry) in dir.entries()?.enumerate() {
+            if number == limit {
+                listing.cut = true;
+                break;
             }
             let entry = entry?;
-            let kind = entry.file_type()?;
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            if name == ".git" {
+                continue;
+            }
+            if ignoring.leaves_out(Path::new(&name), kind.is_dir()) {
+                listing.ignored += 1;
+                continue;
+            }
             let folder = kind.is_dir()
-                || kind.is_symlink() && dir.metadata(entry.file_name()).is_ok_and(|m| m.is_dir());
-            entries.push(Entry {
-                name: entry.file_name().to_string_lossy().into_owned(),
+                || kind.is_symlink() && dir.metadata(&name).is_ok_and(|found| found.is_dir());
+            listing.entries.push(Entry {
+                name: name.to_string_lossy().into_owned(),
                 folder,
             });
         }
+        let entries = &mut listing.entries;
         entries.sort_by(|a, b| (a.folder, &a.name).cmp(&(b.folder, &b.name)));
-        Ok(entries)
+        Ok(listing)
     }
 
     /// A regular file's bytes.

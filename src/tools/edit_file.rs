@@ -1,30 +1,60 @@
 //! `edit_file`: one place in a file where a text stands becomes another text.
-//! The text must stand there exactly once; if it does not, the error says where
-//! to look. Line ends and the byte order mark stay what they were.
+//! The text must stand there exactly once, white space at the end of lines apart
+//! if need be; if it does not, the error says where to look. Line ends and the
+//! byte order mark stay what they were.
+
+use std::ops::Range;
 
 use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, file_error, success};
-use super::{diff, nearest, read_file};
+use super::{diff, nearest, read_file, trailing};
 
 /// How many line numbers an error names.
 const MAX_NAMED: usize = 10;
 
+/// Said of an edit where the text did not stand as it was given.
+const LOOSELY: &str = "(trailing white space differed)";
+
+/// A file's text before and after.
+struct Edited {
+    before: String,
+    after: String,
+    found: Found,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Exactly,
+    /// With other white space at the end of lines.
+    Loosely,
+}
+
 pub(super) fn run(context: &Context<'_>) -> Answer {
     let path = context.text("path");
-    let (_, new) = edited(context)?;
+    let edited = edited(context)?;
     context
         .workspace
-        .write(context.policy, path, new.as_bytes())
+        .write(context.policy, path, edited.after.as_bytes())
         .map_err(|error| file_error(path, &error))?;
-    success(format!("edited {path}"))
+    success(match edited.found {
+        Found::Exactly => format!("edited {path}"),
+        Found::Loosely => format!("edited {path} {LOOSELY}"),
+    })
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {
-    let (old, new) = edited(context)?;
-    Ok(diff::unified(context.text("path"), Some(&old), &new))
+    let Edited {
+        before,
+        after,
+        found,
+    } = edited(context)?;
+    let diff = diff::unified(context.text("path"), Some(&before), &after);
+    Ok(match found {
+        Found::Exactly => diff,
+        Found::Loosely => format!("{}\n{LOOSELY}", diff.trim_end()),
+    })
 }
 
-/// The file's text before and after.
-fn edited(context: &Context<'_>) -> Result<(String, String), Failure> {
+fn edited(context: &Context<'_>) -> Result<Edited, Failure> {
     let path = context.text("path");
     if context.text("old").is_empty() {
         return Err("edit_file needs old (a string that is not empty)"
@@ -59,27 +89,42 @@ fn edited(context: &Context<'_>) -> Result<(String, String), Failure> {
             .to_owned()
             .into());
     }
-    let places = places(&text, &old);
-    match places[..] {
-        [] => Err(not_found(path, &text, context.text("old")).into()),
-        [at] => {
-            let after = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
-            Ok((text, after))
+    let exact: Vec<_> = places(&text, &old).map(|at| at..at + old.len()).collect();
+    let (places, found) = match exact.is_empty() {
+        true => (trailing::places(&text, &old), Found::Loosely),
+        false => (exact, Found::Exactly),
+    };
+    let [place] = &places[..] else {
+        return Err(match places.len() {
+            0 => not_found(path, &text, context.text("old")),
+            _ => ambiguous(path, &text, &places),
         }
-        _ => Err(ambiguous(path, &text, &places).into()),
+        .into());
+    };
+    let after = format!("{}{new}{}", &text[..place.start], &text[place.end..]);
+    if after.len() as u64 > MAX_FILE_BYTES {
+        let bytes = after.len();
+        return Err(format!(
+            "{path} would be too large ({bytes} bytes, the limit is {MAX_FILE_BYTES})"
+        )
+        .into());
     }
+    Ok(Edited {
+        before: text,
+        after,
+        found,
+    })
 }
 
 /// Where `part` begins, overlapping places included: those are ambiguous too.
-fn places(text: &str, part: &str) -> Vec<usize> {
+pub(super) fn places(text: &str, part: &str) -> impl Iterator<Item = usize> {
     let step = part.chars().next().map_or(1, char::len_utf8);
-    let mut places = Vec::new();
     let mut from = 0;
-    while let Some(at) = text[from..].find(part) {
-        places.push(from + at);
-        from += at + step;
-    }
-    places
+    std::iter::from_fn(move || {
+        let at = from + text[from..].find(part)?;
+        from = at + step;
+        Some(at)
+    })
 }
 
 fn not_found(path: &str, text: &str, old: &str) -> String {
@@ -91,12 +136,12 @@ fn not_found(path: &str, text: &str, old: &str) -> String {
     error
 }
 
-fn ambiguous(path: &str, text: &str, places: &[usize]) -> String {
+fn ambiguous(path: &str, text: &str, places: &[Range<usize>]) -> String {
     let mut lines = Vec::new();
     let (mut line, mut from) = (1, 0);
-    for at in places.iter().take(MAX_NAMED) {
-        line += text[from..*at].matches('\n').count();
-        from = *at;
+    for Range { start, .. } in places.iter().take(MAX_NAMED) {
+        line += text[from..*start].matches('\n').count();
+        from = *start;
         lines.push(line.to_string());
     }
     if places.len() > MAX_NAMED {

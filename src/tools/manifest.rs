@@ -10,6 +10,15 @@ use serde_json::{Map, Value, json};
 use super::Effect;
 use crate::chat::ToolSpec;
 
+/// How much a model is told about a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The required parameters: a small model knows exactly these.
+    Trained,
+    /// The optional ones, too.
+    Full,
+}
+
 /// A parsed manifest.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +65,8 @@ enum Kind {
     String,
     Integer,
     Boolean,
+    /// Of strings.
+    Array,
 }
 
 impl Kind {
@@ -65,6 +76,15 @@ impl Kind {
             Kind::String => "string",
             Kind::Integer => "integer",
             Kind::Boolean => "boolean",
+            Kind::Array => "array",
+        }
+    }
+
+    /// As an error names it.
+    fn described(self) -> &'static str {
+        match self {
+            Kind::Array => "array of strings",
+            other => other.name(),
         }
     }
 
@@ -74,6 +94,9 @@ impl Kind {
             Kind::String => value.is_string(),
             Kind::Integer => value.is_i64() || value.is_u64(),
             Kind::Boolean => value.is_boolean(),
+            Kind::Array => value
+                .as_array()
+                .is_some_and(|items| items.iter().all(Value::is_string)),
         }
     }
 }
@@ -124,11 +147,17 @@ impl Manifest {
         }
     }
 
-    pub fn spec(&self) -> ToolSpec {
+    pub fn spec(&self, detail: Detail) -> ToolSpec {
         let mut properties = Map::new();
         for (name, property) in self.ordered() {
+            if detail == Detail::Trained && !self.parameters.required.iter().any(|r| r == name) {
+                continue;
+            }
             let mut schema = Map::new();
             schema.insert("type".into(), property.kind.name().into());
+            if property.kind == Kind::Array {
+                schema.insert("items".into(), json!({"type": "string"}));
+            }
             if let Some(description) = &property.description {
                 schema.insert("description".into(), description.as_str().into());
             }
@@ -174,7 +203,7 @@ impl Manifest {
                 return Err(format!(
                     "{} needs {name} ({})",
                     self.name,
-                    property.kind.name()
+                    property.kind.described()
                 ));
             }
         }
@@ -213,6 +242,8 @@ mod tests {
         description = "Where."
         [parameters.properties.all]
         type = "boolean"
+        [parameters.properties.parts]
+        type = "array"
     "#;
 
     #[test]
@@ -220,8 +251,12 @@ mod tests {
         let manifest = Manifest::parse(TEXT).unwrap();
         assert_eq!(manifest.effect(), Effect::Run);
         assert_eq!(
-            serde_json::to_string(&manifest.spec()).unwrap(),
-            r#"{"name":"fetch","description":"Fetch.","parameters":{"type":"object","properties":{"url":{"type":"string","description":"Where."},"depth":{"type":"integer"},"all":{"type":"boolean"}},"required":["url","depth"]}}"#
+            serde_json::to_string(&manifest.spec(Detail::Full)).unwrap(),
+            r#"{"name":"fetch","description":"Fetch.","parameters":{"type":"object","properties":{"url":{"type":"string","description":"Where."},"depth":{"type":"integer"},"all":{"type":"boolean"},"parts":{"type":"array","items":{"type":"string"}}},"required":["url","depth"]}}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&manifest.spec(Detail::Trained)).unwrap(),
+            r#"{"name":"fetch","description":"Fetch.","parameters":{"type":"object","properties":{"url":{"type":"string","description":"Where."},"depth":{"type":"integer"}},"required":["url","depth"]}}"#
         );
     }
 
@@ -242,8 +277,12 @@ mod tests {
                 "fetch needs all (boolean)",
             ),
             (
+                json!({"url": "x", "depth": 1, "parts": ["a", 1]}),
+                "fetch needs parts (array of strings)",
+            ),
+            (
                 json!({"url": "x", "depth": 1, "how": 1}),
-                "fetch takes url, depth, all, not how",
+                "fetch takes url, depth, all, parts, not how",
             ),
         ] {
             assert_eq!(check(arguments), Err(error.to_string()));

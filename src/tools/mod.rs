@@ -11,9 +11,10 @@ mod read_file;
 mod run_command;
 mod search;
 mod toolbox;
+mod trailing;
 mod write_file;
 
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Detail, Manifest, ManifestError};
 pub use toolbox::{Limits, Toolbox};
 
 use serde_json::{Map, Value};

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::{
-    Call, Effect, Manifest, Outcome, edit_file, list_dir, read_file, run_command, search,
+    Call, Detail, Effect, Manifest, Outcome, edit_file, list_dir, read_file, run_command, search,
     write_file,
 };
 use crate::chat::ToolSpec;
@@ -81,6 +81,13 @@ impl<'a> Context<'a> {
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    /// An integer argument, if it was given; a negative one is 0.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        let value = self.arguments.get(name)?;
+        let number = value.as_u64().unwrap_or(0);
+        Some(usize::try_from(number).unwrap_or(usize::MAX))
     }
 }
 
@@ -247,8 +254,15 @@ impl Toolbox {
     }
 
     /// What a model is told, in the standard order.
-    pub fn specs(&self) -> Vec<ToolSpec> {
-        TOOLS.iter().map(|tool| tool.manifest.spec()).collect()
+    pub fn specs(&self, detail: Detail) -> Vec<ToolSpec> {
+        let manifests = TOOLS.iter().map(|tool| &tool.manifest);
+        manifests.map(|manifest| manifest.spec(detail)).collect()
+    }
+
+    /// Every tool by its name, with what its calls may do at most.
+    pub fn effects(&self) -> impl Iterator<Item = (String, Effect)> {
+        let manifests = TOOLS.iter().map(|tool| &tool.manifest);
+        manifests.map(|manifest| (manifest.name.clone(), manifest.effect()))
     }
 
     /// None for a tool that does not exist.
