@@ -40,12 +40,8 @@ pub fn run(args: SandboxArgs) -> u8 {
         network: args.net.into(),
         ..Rules::default()
     });
-    let job = Job {
-        launcher: &Launcher::this(),
-        policy: &policy,
-        workspace: &workspace,
-        argv: &args.command,
-    };
+    let launcher = Launcher::this();
+    let job = Job::new(&launcher, &policy, &workspace, &args.command);
     // What was printed has been passed on: nothing is kept.
     let limits = CommandLimits {
         time: Duration::from_secs(args.timeout),

@@ -25,6 +25,7 @@ mod workspace;
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
 pub use policy::{Action, Decision, Forbidden, Mode, Network, Permission, Policy, Rules};
+pub use protected::Repository;
 pub use rule::{Rule, RuleError};
 pub use walk::Visit;
 pub use workspace::{Entry, FileError, Listing, Workspace};

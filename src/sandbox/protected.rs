@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use cap_std::fs::{Dir, MetadataExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt};
 
 use super::workspace::Workspace;
 
@@ -36,6 +36,37 @@ pub(super) const NESTED: &[(&str, &str)] = &[
     (".github", "workflows"),
 ];
 
+/// In a repository: what says what git runs, or where git finds that. Relative to
+/// its `.git`; folders with all that is in them.
+pub(super) const REPOSITORY: &[&str] = &[
+    "config",
+    "config.worktree",
+    "commondir",
+    "hooks",
+    "info",
+    "objects/info",
+    "modules",
+    "worktrees",
+    "remotes",
+    "branches",
+    "sequencer",
+    "rebase-merge",
+    "rebase-apply",
+];
+
+/// The folder that is a repository, if it is the workspace's own.
+pub(super) const OWN_REPOSITORY: &str = ".git";
+
+/// What a command may do to the workspace's own repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repository {
+    /// Nothing.
+    #[default]
+    Protected,
+    /// Write it, but for what makes git run something. This is for git itself.
+    Open,
+}
+
 /// Nobody looks farther down: what is there stays as it is.
 const MAX_DEPTH: usize = 100;
 
@@ -63,22 +94,61 @@ fn is_protected(folder: Option<&OsStr>, name: &OsStr) -> bool {
         })
 }
 
+/// How something is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// With all that is in it.
+    AsItIs,
+    /// It can't be moved or removed; what is in it can be written.
+    InPlace,
+}
+
 /// What is protected: where, and which file of the system it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Protected {
     /// Relative to the workspace.
     pub path: PathBuf,
+    pub hold: Hold,
     device: u64,
     inode: u64,
 }
 
 /// All that is protected in the workspace, in order. A folder that can't be read is
 /// passed over: who runs here can't write in it either.
-pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<Protected>> {
+pub(super) fn find(workspace: &Workspace, repository: Repository) -> io::Result<Vec<Protected>> {
     let mut found = Vec::new();
     descend(workspace, &workspace.dir, Path::new(""), 0, &mut found)?;
+    let own = found
+        .iter_mut()
+        .find(|own| own.path == Path::new(OWN_REPOSITORY));
+    if repository == Repository::Open
+        && let Some(own) = own
+        && workspace.dir.symlink_metadata(OWN_REPOSITORY)?.is_dir()
+    {
+        own.hold = Hold::InPlace;
+        for path in REPOSITORY {
+            let path = Path::new(OWN_REPOSITORY).join(path);
+            match workspace.dir.symlink_metadata(&path) {
+                Ok(file) => found.push(Protected::new(path, &file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    // What is in another comes after it.
     found.sort();
     Ok(found)
+}
+
+impl Protected {
+    fn new(path: PathBuf, file: &Metadata) -> Self {
+        Self {
+            path,
+            hold: Hold::AsItIs,
+            device: file.dev(),
+            inode: file.ino(),
+        }
+    }
 }
 
 fn descend(
@@ -102,11 +172,7 @@ fn descend(
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            found.push(Protected {
-                path: path.join(name),
-                device: file.dev(),
-                inode: file.ino(),
-            });
+            found.push(Protected::new(path.join(name), &file));
         } else if is_folder {
             // If it can't be opened it is gone, or not for who runs here.
             if let Ok(below) = dir.open_dir(&name) {
@@ -123,11 +189,12 @@ fn descend(
 /// place is not.
 pub(super) fn quarantine(
     workspace: &Workspace,
+    repository: Repository,
     before: &[Protected],
 ) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     let known: HashSet<(u64, u64)> = before.iter().map(|p| (p.device, p.inode)).collect();
     let mut moved = Vec::new();
-    for found in find(workspace)? {
+    for found in find(workspace, repository)? {
         if known.contains(&(found.device, found.inode)) {
             continue;
         }
@@ -186,16 +253,19 @@ mod tests {
         fs::create_dir_all(at("vendor/x/.git")).unwrap();
         fs::write(at("vendor/.envrc"), "old").unwrap();
         let workspace = Workspace::open(folder.path()).unwrap();
-        let before = find(&workspace).unwrap();
+        let before = find(&workspace, Repository::Protected).unwrap();
         let names: Vec<PathBuf> = before.iter().map(|found| found.path.clone()).collect();
         let expected = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
         assert_eq!(names, expected);
-        assert_eq!(quarantine(&workspace, &before).unwrap(), []);
+        assert_eq!(
+            quarantine(&workspace, Repository::Protected, &before).unwrap(),
+            []
+        );
 
         fs::write(at(".envrc"), "new").unwrap();
         fs::write(at("quarantined-1-envrc"), "in the way").unwrap();
         fs::create_dir_all(at("new/.git/hooks")).unwrap();
-        let moved = quarantine(&workspace, &before).unwrap();
+        let moved = quarantine(&workspace, Repository::Protected, &before).unwrap();
         let expected = [
             (".envrc", "quarantined-2-envrc"),
             ("new/.git", "new/quarantined-1-git"),
@@ -209,7 +279,7 @@ mod tests {
 
         let deep = "d/".repeat(MAX_DEPTH + 1);
         fs::create_dir_all(at(&deep).join(".git")).unwrap();
-        let moved = quarantine(&workspace, &before).unwrap();
+        let moved = quarantine(&workspace, Repository::Protected, &before).unwrap();
         assert!(
             moved.len() == 1 && moved[0].0 == Path::new(&deep),
             "{moved:?}"
@@ -218,9 +288,38 @@ mod tests {
 
         fs::rename(at("vendor"), at("elsewhere")).unwrap();
         fs::create_dir_all(at("vendor/x/.git")).unwrap();
-        let moved = quarantine(&workspace, &before).unwrap();
+        let moved = quarantine(&workspace, Repository::Protected, &before).unwrap();
         let expected = ("vendor/x/.git", "vendor/x/quarantined-1-git");
         assert_eq!(moved, [(expected.0.into(), expected.1.into())]);
         assert!(at("elsewhere/x/.git").exists());
+    }
+
+    #[test]
+    fn a_repository_can_be_opened_but_for_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at(".git/hooks")).unwrap();
+        fs::create_dir_all(at("sub/.git/hooks")).unwrap();
+        fs::write(at(".git/config"), "").unwrap();
+        let workspace = Workspace::open(folder.path()).unwrap();
+        let before = find(&workspace, Repository::Open).unwrap();
+        let got: Vec<(&Path, Hold)> = before.iter().map(|p| (p.path.as_path(), p.hold)).collect();
+        let expected = [
+            (Path::new(".git"), Hold::InPlace),
+            (Path::new(".git/config"), Hold::AsItIs),
+            (Path::new(".git/hooks"), Hold::AsItIs),
+            (Path::new("sub/.git"), Hold::AsItIs),
+        ];
+        assert_eq!(got, expected);
+
+        fs::write(at(".git/commondir"), "../evil").unwrap();
+        fs::create_dir_all(at(".git/info")).unwrap();
+        fs::write(at(".git/index"), "").unwrap();
+        let moved = quarantine(&workspace, Repository::Open, &before).unwrap();
+        let expected = [
+            (".git/commondir", ".git/quarantined-1-commondir"),
+            (".git/info", ".git/quarantined-1-info"),
+        ];
+        assert_eq!(moved, expected.map(|(a, b)| (a.into(), b.into())));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::policy::{Mode, Network, Policy};
-use super::protected::{NAMES, NESTED};
+use super::protected::{NAMES, NESTED, OWN_REPOSITORY, REPOSITORY, Repository};
 
 /// What every program needs to start and to run others.
 const BASE: &str = r#"(version 1)
@@ -38,7 +38,11 @@ pub(super) fn parameters(workspace: &Path, temporary: &Path) -> [(&'static str, 
 }
 
 /// The profile; later rules win.
-pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
+pub(super) fn profile(
+    policy: &Policy,
+    repository: Repository,
+    hidden: &[impl AsRef<Path>],
+) -> String {
     let mut text = BASE.to_owned();
     if policy.mode() != Mode::ReadOnly {
         text.push_str("(allow file-write* (subpath (param \"WORKSPACE\")))\n");
@@ -53,6 +57,9 @@ pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
             "(deny file-write* (require-all (subpath (param \"WORKSPACE\")) (regex #\"/{name}(/|$)\")))"
         );
     }
+    if repository == Repository::Open && policy.mode() != Mode::ReadOnly {
+        open(&mut text);
+    }
     for path in hidden {
         let path = quoted(&path.as_ref().to_string_lossy());
         let _ = writeln!(text, "(deny file-read* file-write* (subpath {path}))");
@@ -62,6 +69,21 @@ pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
         text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
     }
     text
+}
+
+/// The workspace's own repository can be written, but not moved, and not what makes
+/// git run something.
+fn open(text: &mut String) {
+    let own = format!("(string-append (param \"WORKSPACE\") \"/{OWN_REPOSITORY}\")");
+    let _ = writeln!(text, "(allow file-write* (subpath {own}))");
+    let _ = writeln!(text, "(deny file-write* (literal {own}))");
+    for path in REPOSITORY {
+        let path = expression(&format!("{OWN_REPOSITORY}/{path}"));
+        let _ = writeln!(
+            text,
+            "(deny file-write* (require-all (subpath (param \"WORKSPACE\")) (regex #\"/{path}(/|$)\")))"
+        );
+    }
 }
 
 /// A name as a regular expression that takes letters of either case, as the file
@@ -94,7 +116,8 @@ mod tests {
     #[test]
     fn the_profile_is_the_policys() {
         let hidden = ["/Users/ada/.ssh", "/Users/a\"b"];
-        let text = profile(&rules(Mode::WorkspaceWrite, Network::Off), &hidden);
+        let policy = rules(Mode::WorkspaceWrite, Network::Off);
+        let text = profile(&policy, Repository::Protected, &hidden);
         assert_eq!(text, include_str!("seatbelt_golden.sb"));
     }
 
@@ -102,9 +125,23 @@ mod tests {
     fn stricter_means_less() {
         let write = "(allow file-write* (subpath (param \"WORKSPACE\")))";
         let none: [&str; 0] = [];
-        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), &none);
+        let protected = Repository::Protected;
+        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), protected, &none);
         assert!(!read_only.contains(write) && !read_only.contains("network"));
-        let loopback = profile(&rules(Mode::WorkspaceWrite, Network::Loopback), &none);
+        let policy = rules(Mode::WorkspaceWrite, Network::Loopback);
+        let loopback = profile(&policy, protected, &none);
         assert!(loopback.contains(write) && loopback.contains("(allow network* (local ip"));
+    }
+
+    #[test]
+    fn a_repository_is_opened_after_it_was_closed() {
+        let none: [&str; 0] = [];
+        let of = |mode, repository| profile(&rules(mode, Network::Off), repository, &none);
+        let closed = of(Mode::WorkspaceWrite, Repository::Protected);
+        let open = of(Mode::WorkspaceWrite, Repository::Open);
+        let more = open.strip_prefix(&closed).expect("later rules win");
+        assert_eq!(more, include_str!("seatbelt_git_golden.sb"));
+        let read_only = of(Mode::ReadOnly, Repository::Open);
+        assert_eq!(read_only, of(Mode::ReadOnly, Repository::Protected));
     }
 }

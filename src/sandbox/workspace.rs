@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
 use super::policy::{Action, Decision, Forbidden, Policy, stays_inside};
@@ -282,6 +282,11 @@ impl Workspace {
     /// Whether the path is a folder.
     pub fn is_dir(&self, path: &str) -> Result<bool, FileError> {
         Ok(self.dir.metadata(self.relative(path)?)?.is_dir())
+    }
+
+    /// What the path is, a link at its end not followed.
+    pub fn kind(&self, path: &str) -> Result<FileType, FileError> {
+        Ok(self.dir.symlink_metadata(self.relative(path)?)?.file_type())
     }
 
     pub(super) fn open_dir(&self, relative: &Path) -> Result<Dir, FileError> {

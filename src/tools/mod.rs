@@ -2,8 +2,10 @@
 //! `tools/NAME.toml`; the code is in `src/tools/NAME.rs`. Every output is
 //! bounded text in the shape that models are trained on.
 
+mod command;
 mod diff;
 mod edit_file;
+mod git;
 mod list_dir;
 mod manifest;
 mod nearest;

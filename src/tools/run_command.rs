@@ -2,54 +2,25 @@
 
 use std::time::Duration;
 
-use super::Outcome;
+use super::command::{self, MAX_PRINTED_BYTES};
 use super::toolbox::{Answer, Context, Failure};
-use crate::sandbox::launch::{self, CommandLimits, End, Job, LaunchError};
-use crate::sandbox::sanitize;
+use crate::sandbox::launch::{CommandLimits, Job};
 
 /// A longer command could not be shown whole to the one who is asked to allow it.
 const MAX_COMMAND_BYTES: usize = 32 * 1024;
-/// A command that prints more is stopped.
-const MAX_PRINTED_BYTES: u64 = 64 << 20;
 
 pub(super) fn run(context: &Context<'_>) -> Answer {
-    let command = checked(context)?;
-    let argv = ["sh", "-c", command].map(str::to_owned);
-    let job = Job {
-        launcher: context.launcher,
-        policy: context.policy,
-        workspace: context.workspace,
-        argv: &argv,
-    };
+    let script = checked(context)?;
+    let argv = ["sh", "-c", script].map(str::to_owned);
+    let job = Job::new(context.launcher, context.policy, context.workspace, &argv);
     let limits = CommandLimits {
         time: Duration::from_secs(context.limits.command_seconds),
         output: context.limits.output(),
         flood: MAX_PRINTED_BYTES,
         memory: None,
     };
-    let finished =
-        launch::run(job, &limits, context.cancelled, &mut |_| {}).map_err(|error| match error {
-            LaunchError::Refused(_) => Failure::refused(error.to_string()),
-            error => format!("the shell could not be started: {error}").into(),
-        })?;
-    let mut output = finished.output.text;
-    if !output.is_empty() {
-        output.push('\n');
-    }
-    for (from, to) in &finished.quarantined {
-        let [from, to] = [from, to].map(|path| path.to_string_lossy().into_owned());
-        let [from, to] = [from, to].map(|path| sanitize::for_line(&path).into_owned());
-        output.push_str(&format!(
-            "[a command may not make {from}: it is now {to}]\n"
-        ));
-    }
-    output.push_str(&finished.end.to_string());
-    Ok(Outcome {
-        ok: finished.end == End::Exit(0),
-        output,
-        truncated: finished.output.truncated,
-        refused: !finished.quarantined.is_empty(),
-    })
+    let finished = command::launch(job, &limits, context.cancelled, &mut |_| {})?;
+    command::outcome(finished)
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::{
-    Call, Detail, Effect, Manifest, Outcome, edit_file, list_dir, read_file, run_command, search,
-    write_file,
+    Call, Detail, Effect, Manifest, Outcome, edit_file, git, list_dir, read_file, run_command,
+    search, write_file,
 };
 use crate::chat::ToolSpec;
 use crate::sandbox::launch::Launcher;
@@ -81,6 +81,13 @@ impl<'a> Context<'a> {
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    /// The strings of an array argument.
+    pub fn texts(&self, name: &str) -> Vec<&'a str> {
+        let items = self.arguments.get(name).and_then(Value::as_array);
+        let items = items.into_iter().flatten();
+        items.filter_map(Value::as_str).collect()
     }
 
     /// An integer argument, if it was given; a negative one is 0.
@@ -160,14 +167,29 @@ struct Tool {
     run: Run,
     /// What to show of a call that asks. Reads show their arguments.
     preview: Option<Preview>,
+    /// What one call does, where it is not always what the manifest says at most.
+    effect: Option<fn(&Context<'_>) -> Effect>,
+    /// What is run, as one line, if something is.
+    command: fn(&Context<'_>) -> String,
+}
+
+impl Tool {
+    fn effect(&self, context: &Context<'_>) -> Effect {
+        match self.effect {
+            Some(effect) => effect(context),
+            None => self.manifest.effect(),
+        }
+    }
 }
 
 /// The tools in the order in which every model is told of them.
-static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
+static TOOLS: LazyLock<[Tool; 7]> = LazyLock::new(|| {
     let tool = |text, run: Run, preview: Option<Preview>| Tool {
         manifest: Manifest::parse(text).expect("a test parses every embedded manifest"),
         run,
         preview,
+        effect: None,
+        command: |context| context.text("command").to_owned(),
     };
     [
         tool(
@@ -196,6 +218,15 @@ static TOOLS: LazyLock<[Tool; 6]> = LazyLock::new(|| {
             edit_file::run,
             Some(edit_file::preview),
         ),
+        Tool {
+            effect: Some(git::effect),
+            command: git::command_line,
+            ..tool(
+                include_str!("../../tools/git.toml"),
+                git::run,
+                Some(git::preview),
+            )
+        },
     ]
 });
 
@@ -265,9 +296,13 @@ impl Toolbox {
         manifests.map(|manifest| (manifest.name.clone(), manifest.effect()))
     }
 
-    /// None for a tool that does not exist.
-    pub fn effect(&self, name: &str) -> Option<Effect> {
-        Some(find(name)?.manifest.effect())
+    /// What this call does, which may be less than its tool does at most. A call that
+    /// can't run does nothing.
+    pub fn effect(&self, call: &Call) -> Effect {
+        match self.prepare(call, &|| false) {
+            Ok((tool, context)) => tool.effect(&context),
+            Err(_) => Effect::Read,
+        }
     }
 
     /// What the policy says about a call. A call that cannot run (no such tool,
@@ -303,8 +338,11 @@ impl Toolbox {
     /// counts where it is, whatever links lead there.
     fn judge<T>(&self, call: &Call, say: impl FnOnce(Action<'_>) -> T) -> Option<T> {
         let (tool, context) = self.prepare(call, &|| false).ok()?;
-        match tool.manifest.effect() {
-            Effect::Run => Some(say(Action::Run(context.text("command")))),
+        match tool.effect(&context) {
+            Effect::Run => {
+                let command = (tool.command)(&context);
+                Some(say(Action::Run(&command)))
+            }
             Effect::Write => {
                 let path = self.workspace.real(context.text("path")).ok()?;
                 Some(say(Action::Write(&path)))
@@ -360,9 +398,11 @@ impl Toolbox {
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
-        let answer = self
-            .prepare(call, cancelled)
-            .and_then(|(tool, context)| (tool.run)(&context));
+        let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
+            // HERE, and nowhere else, a call begins: one whose `tool.effect(&context)` is
+            // not `Read` changes something from now on.
+            (tool.run)(&context)
+        });
         answer.unwrap_or_else(|Failure { reason, refused }| {
             let error = bound(&format!("error: {reason}"), self.limits.output());
             Outcome {

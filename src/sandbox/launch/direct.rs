@@ -35,7 +35,8 @@ impl Direct {
         let temporary = std::env::temp_dir().canonicalize().map_err(refused)?;
         let variable = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
         let home = variable("HOME");
-        let profile = seatbelt::profile(job.policy, &secrets::hidden(home.as_deref(), variable));
+        let hidden = secrets::hidden(home.as_deref(), variable);
+        let profile = seatbelt::profile(job.policy, job.repository, &hidden);
         let mut argv = vec![SANDBOX_EXEC.to_owned()];
         for (name, path) in seatbelt::parameters(job.workspace.root(), &temporary) {
             argv.extend(["-D".to_owned(), format!("{name}={path}")]);
@@ -88,6 +89,7 @@ fn spawn(job: Job<'_>, marker: &str, writer: io::PipeWriter) -> io::Result<Child
         .env_clear()
         .envs(environment::clean(std::env::vars_os()))
         .env("PWD", job.workspace.root())
+        .envs(job.environment.iter().map(|(name, value)| (name, value)))
         .env(MARKER, marker)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::policy::{Mode, Policy};
-use super::protected;
+use super::protected::{self, Repository};
 use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
@@ -139,6 +139,28 @@ pub struct Job<'a> {
     pub policy: &'a Policy,
     pub workspace: &'a Workspace,
     pub argv: &'a [String],
+    /// Variables beside the usual ones, or in place of them.
+    pub environment: &'a [(String, String)],
+    pub repository: Repository,
+}
+
+impl<'a> Job<'a> {
+    /// A command as any other.
+    pub fn new(
+        launcher: &'a Launcher,
+        policy: &'a Policy,
+        workspace: &'a Workspace,
+        argv: &'a [String],
+    ) -> Self {
+        Self {
+            launcher,
+            policy,
+            workspace,
+            argv,
+            environment: &[],
+            repository: Repository::Protected,
+        }
+    }
 }
 
 /// A command on its way.
@@ -170,7 +192,7 @@ pub fn run(
     let (pipe, writer) = io::pipe()?;
     let before = match job.policy.mode() {
         Mode::Danger => None,
-        _ => Some(protected::find(job.workspace)?),
+        _ => Some(protected::find(job.workspace, job.repository)?),
     };
     let mut running: Box<dyn Running> = match (job.launcher, &before) {
         #[cfg(target_os = "linux")]
@@ -191,7 +213,7 @@ pub fn run(
     follower.drain()?;
     // However it ended.
     let quarantined = match &before {
-        Some(before) => protected::quarantine(job.workspace, before)?,
+        Some(before) => protected::quarantine(job.workspace, job.repository, before)?,
         None => Vec::new(),
     };
     Ok(Finished {

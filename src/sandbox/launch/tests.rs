@@ -33,12 +33,8 @@ fn run_in(
     cancelled: &dyn Fn() -> bool,
 ) -> Finished {
     let argv = ["sh", "-c", command].map(str::to_owned);
-    let job = Job {
-        launcher: &Launcher::Unconfined,
-        policy: &Policy::new(Rules::default()),
-        workspace,
-        argv: &argv,
-    };
+    let policy = Policy::new(Rules::default());
+    let job = Job::new(&Launcher::Unconfined, &policy, workspace, &argv);
     run(job, limits, cancelled, &mut |_| {}).unwrap()
 }
 

@@ -22,7 +22,9 @@ pub struct Plan {
     /// Whether the workspace can be written.
     pub writable: bool,
     pub network: Network,
-    /// Beneath the workspace and relative to it: what exists and stays as it is.
+    /// Beneath the workspace and relative to it: what exists and stays where it is.
+    pub held: Vec<String>,
+    /// As above: what exists and stays as it is. Some of it may be in what is held.
     pub protected: Vec<String>,
     /// Files and folders that look empty.
     pub hidden: Vec<String>,

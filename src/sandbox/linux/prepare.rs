@@ -7,7 +7,7 @@ use super::cgroup::GroupLimits;
 use super::plan::{Guest, Layer, Place, Plan, ProcessLimits};
 use super::sockets;
 use crate::sandbox::launch::Job;
-use crate::sandbox::protected::Protected;
+use crate::sandbox::protected::{Hold, Protected};
 use crate::sandbox::{Mode, environment, secrets};
 
 /// Whom commands of root run as: a number that no account and no container uses.
@@ -100,6 +100,10 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         let trusted = TRUSTED.map(|(name, value)| (name.to_owned(), value.to_owned()));
         environment.extend(trusted);
     }
+    for (name, value) in job.environment {
+        environment.retain(|(other, _)| other != name);
+        environment.push((name.clone(), value.clone()));
+    }
     let mut hidden = texts(&secrets::hidden(home.as_deref(), variable))?;
     hidden.extend(sockets::found().iter().filter_map(|path| text(path).ok()));
     Ok(Plan {
@@ -112,10 +116,8 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         },
         writable: policy.mode() != Mode::ReadOnly,
         network: policy.network(),
-        protected: protected
-            .iter()
-            .map(|found| text(&found.path))
-            .collect::<io::Result<_>>()?,
+        held: held(protected, Hold::InPlace)?,
+        protected: held(protected, Hold::AsItIs)?,
         hidden,
         private,
         kept,
@@ -123,6 +125,12 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         limits: LIMITS,
         broken: broken(),
     })
+}
+
+/// The paths that are held so.
+fn held(protected: &[Protected], hold: Hold) -> io::Result<Vec<String>> {
+    let paths = protected.iter().filter(|found| found.hold == hold);
+    paths.map(|found| text(&found.path)).collect()
 }
 
 fn broken() -> Option<Layer> {

@@ -68,8 +68,11 @@ pub fn build(plan: &Plan, ids: &IdMaps) -> Result<(), Refusal> {
     }
     let at = folder(&root, covers, plan).within(Layer::View, covers.display())?;
     mounts::attach(&workspace, at).within(Layer::View, covers.display())?;
+    for path in &plan.held {
+        pin(&workspace, Path::new(path), 0).within(Layer::View, path)?;
+    }
     for path in &plan.protected {
-        protect(&workspace, Path::new(path)).within(Layer::View, path)?;
+        pin(&workspace, Path::new(path), READ_ONLY | PLAIN).within(Layer::View, path)?;
     }
     let null = null(&root).within(Layer::View, "/dev/null")?;
     for path in &plan.hidden {
@@ -255,8 +258,9 @@ fn is_passable(folder: &Stat, plan: &Plan) -> bool {
     }
 }
 
-/// Holds a path of the workspace in place, read-only.
-fn protect(workspace: &OwnedFd, path: &Path) -> io::Result<()> {
+/// Holds a path of the workspace in place, by a mount of its own with these attributes
+/// beside those that the workspace has.
+fn pin(workspace: &OwnedFd, path: &Path, attributes: u64) -> io::Result<()> {
     // A link on the way may be swapped, and lead anywhere: then nothing runs.
     let place = match mounts::find(workspace, path, Links::Refused) {
         Ok(place) => place,
@@ -269,7 +273,7 @@ fn protect(workspace: &OwnedFd, path: &Path) -> io::Result<()> {
         ));
     }
     let tree = mounts::copy(&place, Depth::All)?;
-    mounts::restrict(&tree, READ_ONLY | PLAIN, None, Depth::All)?;
+    mounts::restrict(&tree, attributes, None, Depth::All)?;
     mounts::attach(tree, place)
 }
 
