@@ -374,7 +374,7 @@ fn a_repository_elsewhere_is_only_read() {
         "nothing to ask"
     );
 
-    let outer = Bench::new();
+    let outer = Bench::with(confined(), Rules::default(), "x");
     let tree = outer.at.join("tree");
     outer.host(&[
         "worktree",
@@ -394,7 +394,7 @@ fn a_repository_elsewhere_is_only_read() {
     );
 
     let linked = tempfile::tempdir().unwrap();
-    symlink(outer.at.join(".git"), linked.path().join(".git")).unwrap();
+    symlink(outer.folder.path().join(".git"), linked.path().join(".git")).unwrap();
     let linked = toolbox(linked.path(), confined(), Rules::default());
     let refused = linked.run(&call(&["status"]), &|| false);
     assert_eq!(

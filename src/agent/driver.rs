@@ -21,7 +21,7 @@ use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::text::{Limit, bound};
 use crate::sandbox::{Decision, Mode, Permission, Policy, Rule};
-use crate::tools::{self, Call, Detail, Toolbox};
+use crate::tools::{self, Background, Call, Detail, Toolbox};
 
 /// How much of a user's word on a refusal the model reads.
 const WORD: Limit = Limit {
@@ -192,6 +192,30 @@ impl Agent {
         self.model.stats
     }
 
+    /// Commands in the background, those that ended lately among them.
+    pub fn background(&self) -> Vec<Background> {
+        self.toolbox.background()
+    }
+
+    /// Those of which the user does not know yet that they have ended, one line each.
+    pub fn ended(&self) -> Vec<String> {
+        let ended = self.toolbox.ended();
+        ended.iter().map(super::present::background_line).collect()
+    }
+
+    /// Ends a command in the background; false if there is none of this number.
+    pub fn end_command(&self, id: u64) -> bool {
+        self.toolbox.end(id)
+    }
+
+    /// Ends all commands in the background; a line for each that ran.
+    pub fn end_commands(&self) -> Vec<String> {
+        let ended = self.toolbox.end_all();
+        let line =
+            |one: &Background| format!("background command {} is stopped: {}", one.id, one.command);
+        ended.iter().map(line).collect()
+    }
+
     /// # Errors
     /// When the bundle has no thinking.
     pub fn set_thinking(&mut self, thinking: Thinking) -> Result<(), String> {
@@ -218,6 +242,7 @@ impl Agent {
     pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
         let cancel = self.stop.begin();
         front.event(&Event::TurnStarted);
+        self.tell_ended(front);
         self.model.run = None;
         self.model.stats.turns += 1;
         self.record(
@@ -228,6 +253,7 @@ impl Agent {
         );
         let reason = self.drive(&cancel, front);
         self.stop.finish();
+        self.tell_ended(front);
         let done = Done {
             reason,
             // Without the white space that was not shown either.
@@ -236,6 +262,12 @@ impl Agent {
         };
         front.event(&Event::Done(done.clone()));
         done
+    }
+
+    fn tell_ended(&self, front: &mut dyn Front) {
+        for text in self.ended() {
+            front.event(&Event::Notice { text });
+        }
     }
 
     fn drive(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Reason {

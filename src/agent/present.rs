@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::sandbox::sanitize;
+use crate::tools::Background;
 
 /// Shown characters of one argument, and lines of one tool result.
 const ARGUMENT: usize = 60;
@@ -81,6 +82,23 @@ fn one_line(text: &str, width: usize) -> String {
         short.push('…');
     }
     sanitize::for_line(&short).into_owned()
+}
+
+/// A command in the background, with how it does.
+pub fn background_line(command: &Background) -> String {
+    let Background {
+        id,
+        command,
+        end,
+        age,
+    } = command;
+    match end {
+        Some(end) => format!("background command {id} has ended {end}: {command}"),
+        None => format!(
+            "background command {id} runs for {} s: {command}",
+            age.as_secs()
+        ),
+    }
 }
 
 /// `1234567` as `1,234,567`.

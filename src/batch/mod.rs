@@ -22,7 +22,15 @@ pub fn run(agent: &mut Agent, prompts: &[String], printer: &mut Printer) -> Exit
             break;
         }
     }
+    end_commands(agent, printer);
     printer.exit(exit)
+}
+
+/// Nobody is left who could.
+fn end_commands(agent: &Agent, printer: &mut Printer) {
+    for line in agent.end_commands() {
+        printer.note(&line);
+    }
 }
 
 /// A conversation by script: each line of `source` is a user's message, as plain
@@ -55,6 +63,7 @@ pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer)
             break;
         }
     }
+    end_commands(agent, printer);
     printer.exit(exit)
 }
 

@@ -10,6 +10,8 @@ pub enum Action {
     Stats,
     Mode,
     Permissions,
+    Jobs,
+    Kill,
     Quit,
 }
 
@@ -21,7 +23,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 10] = [
     Command {
         name: "help",
         args: "",
@@ -63,6 +65,18 @@ pub const COMMANDS: [Command; 8] = [
         args: "",
         help: "list the rules that allow and deny",
         action: Action::Permissions,
+    },
+    Command {
+        name: "jobs",
+        args: "",
+        help: "list the commands in the background",
+        action: Action::Jobs,
+    },
+    Command {
+        name: "kill",
+        args: "ID",
+        help: "end a command in the background",
+        action: Action::Kill,
     },
     Command {
         name: "quit",
@@ -143,8 +157,19 @@ mod tests {
             });
             assert!(line.unwrap().ends_with(command.help));
         }
-        use Action::{Clear, Help, Mode, Model, Permissions, Quit, Stats, Think};
-        for action in [Help, Model, Think, Clear, Stats, Mode, Permissions, Quit] {
+        use Action::{Clear, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Stats, Think};
+        for action in [
+            Help,
+            Model,
+            Think,
+            Clear,
+            Stats,
+            Mode,
+            Permissions,
+            Jobs,
+            Kill,
+            Quit,
+        ] {
             let count = COMMANDS.iter().filter(|c| c.action == action).count();
             assert_eq!(count, 1, "{action:?}");
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 pub use commands::{Action, COMMANDS, Command};
 pub use input::{Input, Line, history_file};
 
-use crate::agent::present::thousands;
+use crate::agent::present::{background_line, thousands};
 use crate::agent::{Agent, Approval, Event, Exit, Front, Question};
 use crate::sandbox::Permission;
 use screen::{Fold, Screen};
@@ -33,7 +33,16 @@ pub fn run(agent: Agent, input: Input, load: &mut Load<'_>) -> Exit {
         },
     };
     repl.greet();
+    let exit = talk(&mut repl, load);
+    repl.end_commands();
+    exit
+}
+
+fn talk(repl: &mut Repl, load: &mut Load<'_>) -> Exit {
     loop {
+        for line in repl.agent.ended() {
+            repl.front.screen.dim(&line);
+        }
         let manner = repl.agent.manner();
         let line = match repl.front.input.message(&manner) {
             Ok(Line::Text(line)) => line,
@@ -93,6 +102,7 @@ impl Repl {
             }
             Action::Model => match load(Path::new(rest)) {
                 Ok(agent) => {
+                    self.end_commands();
                     self.agent = agent;
                     self.greet();
                 }
@@ -112,6 +122,8 @@ impl Repl {
                 let rules = self.agent.rules_in_force();
                 self.front.screen.say(&rules);
             }
+            Action::Jobs => self.jobs(),
+            Action::Kill => self.kill(rest),
             Action::Quit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
@@ -137,6 +149,30 @@ impl Repl {
                 let text = format!("/mode takes {names}, not {name:?}");
                 self.front.screen.say(&text);
             }
+        }
+    }
+
+    fn jobs(&mut self) {
+        let all = self.agent.background();
+        if all.is_empty() {
+            self.front.screen.say("no command runs in the background");
+        }
+        for command in all {
+            self.front.screen.say(&background_line(&command));
+        }
+    }
+
+    fn kill(&mut self, id: &str) {
+        let ended = id.parse().is_ok_and(|id| self.agent.end_command(id));
+        if !ended {
+            let text = format!("no background command {id:?} runs; /jobs lists them");
+            self.front.screen.say(&text);
+        }
+    }
+
+    fn end_commands(&mut self) {
+        for line in self.agent.end_commands() {
+            self.front.screen.dim(&line);
         }
     }
 

@@ -26,24 +26,30 @@ pub(super) fn failure(error: &LaunchError) -> Failure {
     }
 }
 
-/// The output, what was taken away, and how it ended in the last line.
-pub(super) fn outcome(finished: Finished) -> Answer {
-    let mut output = finished.output.text;
+/// The output, and how it ended.
+pub(super) fn outcome(mut finished: Finished) -> Answer {
+    let mut output = std::mem::take(&mut finished.output.text);
     if !output.is_empty() {
         output.push('\n');
     }
-    for (from, to) in &finished.quarantined {
-        let [from, to] = [from, to].map(|path| path.to_string_lossy().into_owned());
-        let [from, to] = [from, to].map(|path| sanitize::for_line(&path).into_owned());
-        output.push_str(&format!(
-            "[a command may not make {from}: it is now {to}]\n"
-        ));
-    }
-    output.push_str(&finished.end.to_string());
+    output.push_str(&ending(&finished));
     Ok(Outcome {
         ok: finished.end == End::Exit(0),
         output,
         truncated: finished.output.truncated,
         refused: !finished.quarantined.is_empty(),
     })
+}
+
+/// What was taken away, and how it ended in the last line.
+pub(super) fn ending(finished: &Finished) -> String {
+    let mut text = String::new();
+    for (from, to) in &finished.quarantined {
+        let [from, to] = [from, to].map(|path| path.to_string_lossy().into_owned());
+        let [from, to] = [from, to].map(|path| sanitize::for_line(&path).into_owned());
+        text.push_str(&format!(
+            "[a command may not make {from}: it is now {to}]\n"
+        ));
+    }
+    text + &finished.end.to_string()
 }

@@ -3,19 +3,23 @@
 //! bounded text in the shape that models are trained on.
 
 mod command;
+mod command_output;
 mod diff;
 mod edit_file;
 mod git;
+mod jobs;
 mod list_dir;
 mod manifest;
 mod nearest;
 mod read_file;
 mod run_command;
 mod search;
+mod stop_command;
 mod toolbox;
 mod trailing;
 mod write_file;
 
+pub use jobs::Background;
 pub use manifest::{Detail, Manifest, ManifestError};
 pub use toolbox::{Limits, Toolbox};
 

@@ -1,4 +1,5 @@
-//! `run_command`: a shell command's output, and how it ended in the last line.
+//! `run_command`: a shell command's output, and how it ended in the last line; or its
+//! start in the background.
 
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ const MAX_COMMAND_BYTES: usize = 32 * 1024;
 
 pub(super) fn run(context: &Context<'_>) -> Answer {
     let script = checked(context)?;
+    if context.switch("background") {
+        return context.jobs.start(context, script);
+    }
     let argv = ["sh", "-c", script].map(str::to_owned);
     let job = Job::new(context.launcher, context.policy, context.workspace, &argv);
     let limits = CommandLimits {
@@ -24,7 +28,11 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {
-    checked(context).map(str::to_string)
+    let script = checked(context)?;
+    Ok(match context.switch("background") {
+        true => format!("{script}\n(in the background: it goes on after this call)"),
+        false => script.to_owned(),
+    })
 }
 
 fn checked<'a>(context: &Context<'a>) -> Result<&'a str, Failure> {

@@ -2,13 +2,14 @@
 //! do, and running it. Calls come from a model, so every mistake in one becomes
 //! a result that the model can read and mend.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
+use super::jobs::{Background, Jobs};
 use super::{
-    Call, Detail, Effect, Manifest, Outcome, edit_file, git, list_dir, read_file, run_command,
-    search, write_file,
+    Call, Detail, Effect, Manifest, Outcome, command_output, edit_file, git, list_dir, read_file,
+    run_command, search, stop_command, write_file,
 };
 use crate::chat::ToolSpec;
 use crate::sandbox::launch::Launcher;
@@ -66,10 +67,11 @@ impl Limits {
 
 /// What a tool's code works with.
 pub(super) struct Context<'a> {
-    pub workspace: &'a Workspace,
+    pub workspace: &'a Arc<Workspace>,
     pub launcher: &'a Launcher,
     pub policy: &'a Policy,
     pub limits: Limits,
+    pub jobs: &'a Jobs,
     pub arguments: &'a Map<String, Value>,
     pub cancelled: &'a dyn Fn() -> bool,
 }
@@ -81,6 +83,11 @@ impl<'a> Context<'a> {
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    /// Whether a boolean argument is given and true.
+    pub fn switch(&self, name: &str) -> bool {
+        self.arguments.get(name).and_then(Value::as_bool) == Some(true)
     }
 
     /// The strings of an array argument.
@@ -104,9 +111,9 @@ pub(super) type Answer = Result<Outcome, Failure>;
 /// Why a call did nothing: a reason without `error: `.
 #[derive(Debug)]
 pub(super) struct Failure {
-    reason: String,
+    pub reason: String,
     /// By the workspace or the sandbox.
-    refused: bool,
+    pub refused: bool,
 }
 
 impl Failure {
@@ -183,7 +190,7 @@ impl Tool {
 }
 
 /// The tools in the order in which every model is told of them.
-static TOOLS: LazyLock<[Tool; 7]> = LazyLock::new(|| {
+static TOOLS: LazyLock<[Tool; 9]> = LazyLock::new(|| {
     let tool = |text, run: Run, preview: Option<Preview>| Tool {
         manifest: Manifest::parse(text).expect("a test parses every embedded manifest"),
         run,
@@ -227,6 +234,16 @@ static TOOLS: LazyLock<[Tool; 7]> = LazyLock::new(|| {
                 Some(git::preview),
             )
         },
+        tool(
+            include_str!("../../tools/command_output.toml"),
+            command_output::run,
+            None,
+        ),
+        tool(
+            include_str!("../../tools/stop_command.toml"),
+            stop_command::run,
+            None,
+        ),
     ]
 });
 
@@ -237,10 +254,11 @@ fn find(name: &str) -> Option<&'static Tool> {
 /// The built-in tools at work in one workspace.
 #[derive(Debug)]
 pub struct Toolbox {
-    workspace: Workspace,
+    workspace: Arc<Workspace>,
     policy: Policy,
     launcher: Launcher,
     limits: Limits,
+    jobs: Jobs,
 }
 
 impl Toolbox {
@@ -251,10 +269,11 @@ impl Toolbox {
         limits: Limits,
     ) -> Toolbox {
         Toolbox {
-            workspace,
+            workspace: Arc::new(workspace),
             policy,
             launcher,
             limits,
+            jobs: Jobs::default(),
         }
     }
 
@@ -414,6 +433,26 @@ impl Toolbox {
         })
     }
 
+    /// The commands in the background, those that ended lately among them.
+    pub fn background(&self) -> Vec<Background> {
+        self.jobs.list()
+    }
+
+    /// Those that have ended since this was last asked, and that no call told of.
+    pub fn ended(&self) -> Vec<Background> {
+        self.jobs.ended()
+    }
+
+    /// Ends a background command; false if there is none of this number that runs.
+    pub fn end(&self, id: u64) -> bool {
+        self.jobs.end(id)
+    }
+
+    /// Ends them all; returns those that ran.
+    pub fn end_all(&self) -> Vec<Background> {
+        self.jobs.end_all()
+    }
+
     fn prepare<'a>(
         &'a self,
         call: &'a Call,
@@ -433,6 +472,7 @@ impl Toolbox {
             launcher: &self.launcher,
             policy: &self.policy,
             limits: self.limits,
+            jobs: &self.jobs,
             arguments: &call.arguments,
             cancelled,
         };

@@ -74,6 +74,8 @@ fn manifests_say_what_each_tool_does() {
         ("write_file", Write),
         ("edit_file", Write),
         ("git", Run),
+        ("command_output", Read),
+        ("stop_command", Read),
     ];
     assert_eq!(
         effects,
@@ -99,7 +101,7 @@ fn mistakes_in_a_call_are_results() {
     for (call, error) in [
         (
             call("delete", json!({})),
-            "error: unknown tool delete; available: list_dir, read_file, search, run_command, write_file, edit_file, git",
+            "error: unknown tool delete; available: list_dir, read_file, search, run_command, write_file, edit_file, git, command_output, stop_command",
         ),
         (
             call("read_file", json!({})),
