@@ -138,7 +138,8 @@ fn fill(
             );
         }
         // After the owner, because a change of owner clears bits of the mode.
-        file.set_permissions(cap_std::fs::Permissions::from_mode(old.mode() & 0o7777))?;
+        // Not what makes it run as its owner: that was meant for the old content.
+        file.set_permissions(cap_std::fs::Permissions::from_mode(old.mode() & 0o777))?;
     }
     file.sync_all()?;
     Ok(())
