@@ -147,6 +147,12 @@ fn a_session_on_a_terminal() {
     terminal.wait("cairn> ");
     assert!(!dir.path().join("b.txt").exists());
 
+    terminal.say("/jobs");
+    terminal.wait("no command runs in the background");
+    terminal.say("/kill 7");
+    terminal.wait("no background command \"7\" runs; /jobs lists them");
+    terminal.wait("cairn> ");
+
     // Ctrl-C stops the turn and not the program.
     terminal.say("run the command sh slow.sh");
     terminal.wait("allow? ");

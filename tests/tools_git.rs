@@ -500,6 +500,25 @@ fn an_open_repository_keeps_what_it_runs() {
     );
 }
 
+/// A git that is killed leaves its lock, which would stop the next one.
+#[test]
+fn what_is_interrupted_locks_nothing() {
+    let bench = Bench::new();
+    let lock = bench.at.join(".git/index.lock");
+    let large = fs::File::create(bench.at.join("large")).unwrap();
+    large.set_len(1 << 29).unwrap();
+    let add = call(&["add", "large"]);
+    let outcome = bench.toolbox.run(&add, &|| lock.exists());
+    assert_eq!(outcome.output, "[interrupted]");
+    assert!(!lock.exists());
+    bench.put("a.txt", "two\n");
+    bench.ok(&["add", "a.txt"]);
+    // Somebody else's stays.
+    fs::write(&lock, "").unwrap();
+    assert!(bench.error(&["add", "a.txt"]).contains("index.lock"));
+    assert!(lock.exists());
+}
+
 /// Run by the next test, with another home.
 #[test]
 #[ignore = "needs a home of its own"]

@@ -19,6 +19,8 @@ use super::policy::{Action, Decision, Forbidden, Policy, stays_inside};
 use super::secrets;
 use super::walk::Ignoring;
 
+const INDEX_LOCK: &str = ".git/index.lock";
+
 /// An open folder and the names by which a path into it may begin.
 #[derive(Debug)]
 pub struct Workspace {
@@ -228,7 +230,7 @@ impl Workspace {
     /// existing file keeps its mode and, where possible, its owner; a link is
     /// followed and stays a link.
     pub fn write(&self, policy: &Policy, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        // What the path leads to is judged, not what it says.
+        // What the path leads to is judged.
         let judge = |folder: &Dir, name: &OsStr| {
             let at = self.place(folder)?.join(name);
             if self.is_private(&at) {
@@ -243,7 +245,13 @@ impl Workspace {
                 None => Ok(()),
             }
         };
-        super::atomic::write(&self.dir, &self.relative(path)?, bytes, &judge)
+        let relative = self.relative(path)?;
+        // What it says counts, too, where that is a link to something harmless: others
+        // go by the name.
+        if let Some(why) = policy.forbids(Action::Write(&relative)) {
+            return Err(FileError::Forbidden(why));
+        }
+        super::atomic::write(&self.dir, &relative, bytes, &judge)
     }
 
     /// Where a write to this path would end, relative to the root, links followed.
@@ -287,6 +295,16 @@ impl Workspace {
     /// What the path is, a link at its end not followed.
     pub fn kind(&self, path: &str) -> Result<FileType, FileError> {
         Ok(self.dir.symlink_metadata(self.relative(path)?)?.file_type())
+    }
+
+    /// Takes away the lock that a git which was killed has left on the index.
+    pub fn unlock_index(&self) -> Result<(), FileError> {
+        Ok(self.dir.remove_file(INDEX_LOCK)?)
+    }
+
+    /// Whether some git works on the index, or has left its lock there.
+    pub fn is_index_locked(&self) -> bool {
+        self.dir.symlink_metadata(INDEX_LOCK).is_ok()
     }
 
     pub(super) fn open_dir(&self, relative: &Path) -> Result<Dir, FileError> {

@@ -188,4 +188,3 @@ pub const ROWS: &[Row] = &[
         &["fifo", "socket", "zero", "null"],
     ),
 ];
-

@@ -51,6 +51,8 @@ impl Scene {
         ] {
             file(path, SECRET);
         }
+        // Where a file has two names, one of them inside, it is the workspace's, too.
+        file("outside/shared", "a-secretary");
         file("ws/own", "own\n");
         file("ws/sub/own", "own\n");
         fs::create_dir_all(at("ws/deep/er")).unwrap();
@@ -77,7 +79,7 @@ impl Scene {
         ] {
             symlink(target, at("ws").join(link)).unwrap();
         }
-        fs::hard_link(at("canary"), at("ws/hard")).unwrap();
+        fs::hard_link(at("outside/shared"), at("ws/hard")).unwrap();
         assert!(
             Command::new("mkfifo")
                 .arg(at("ws/fifo"))
@@ -243,4 +245,3 @@ fn git(folder: &Path, words: &[&str]) {
         .status();
     assert!(status.unwrap().success(), "{words:?}");
 }
-

@@ -7,6 +7,7 @@ mod direct;
 mod disk;
 mod follow;
 mod process_tree;
+mod program;
 
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ use super::workspace::Workspace;
 use direct::Direct;
 use disk::Disk;
 use follow::Follower;
+pub use program::program;
 
 /// How commands come to run.
 #[derive(Clone, Debug, PartialEq, Eq)]

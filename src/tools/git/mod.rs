@@ -5,13 +5,12 @@
 mod arguments;
 mod neutral;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Effect;
 use super::command::{self, MAX_PRINTED_BYTES};
 use super::toolbox::{Answer, Context, Failure, PREVIEW, path_error};
-use crate::sandbox::launch::{CommandLimits, End, Finished, Job, Launcher};
+use crate::sandbox::launch::{self, CommandLimits, End, Finished, Job, Launcher};
 use crate::sandbox::text::{Limit, bound};
 use crate::sandbox::{FileError, Forbidden, Mode, Network, Policy, Repository, Rules};
 use arguments::{Arguments, Sub};
@@ -140,9 +139,7 @@ struct Git<'a> {
 
 impl<'a> Git<'a> {
     fn find(context: &'a Context<'a>) -> Result<Self, Failure> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .find_map(|folder| program(&folder, context.workspace.root()))
+        let program = launch::program("git", context.workspace)
             .ok_or_else(|| "git is not installed".to_owned())?;
         let place = match context.workspace.kind(".git") {
             Ok(kind) if kind.is_dir() => Place::Own,
@@ -241,12 +238,14 @@ impl<'a> Git<'a> {
             }
         }
         let argv = [&[name], arguments.rest].concat();
-        self.launch(
-            &argv,
-            &settings,
-            Kind::Writing,
-            self.context.limits.output(),
-        )
+        let (workspace, output) = (self.context.workspace, self.context.limits.output());
+        let locked = workspace.is_index_locked();
+        let finished = self.launch(&argv, &settings, Kind::Writing, output)?;
+        if !locked && !matches!(finished.end, End::Exit(_)) {
+            // It was killed. Where it can't be removed, the next git says so.
+            let _ = workspace.unlock_index();
+        }
+        Ok(finished)
     }
 
     fn configuration(&self) -> Result<Configuration, Failure> {
@@ -382,17 +381,4 @@ impl<'a> Git<'a> {
 enum Kind {
     Reading,
     Writing,
-}
-
-/// git in a folder of the search path, if that is none of the workspace's.
-fn program(folder: &Path, workspace: &Path) -> Option<String> {
-    let found: PathBuf = folder.join("git");
-    let real = found.canonicalize().ok()?;
-    let outside =
-        folder.is_absolute() && !found.starts_with(workspace) && !real.starts_with(workspace);
-    let runs = rustix::fs::access(&found, rustix::fs::Access::EXEC_OK).is_ok() && real.is_file();
-    match outside && runs {
-        true => found.into_os_string().into_string().ok(),
-        false => None,
-    }
 }
