@@ -61,9 +61,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "MODE")]
     pub mode: Option<ModeName>,
 
-    /// What of the network commands reach [default: off]
+    /// What of the network commands reach: off, loopback, or HOST:PORT, a list
+    /// [default: off]
     #[arg(long, value_name = "WHAT")]
-    pub net: Option<NetName>,
+    pub net: Vec<Network>,
 
     /// Seed of the sampler [default: drawn, and reported]
     #[arg(long, value_name = "N")]
@@ -125,7 +126,10 @@ impl RunArgs {
                 false => self.allow,
             },
             mode: self.mode.or(outer.mode),
-            net: self.net.or(outer.net),
+            net: match self.net.is_empty() {
+                true => outer.net,
+                false => self.net,
+            },
             seed: self.seed.or(outer.seed),
             temperature: self.temperature.or(outer.temperature),
             top_p: self.top_p.or(outer.top_p),
@@ -169,33 +173,15 @@ impl From<ModeName> for Mode {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum NetName {
-    /// None
-    #[default]
-    Off,
-    /// A loopback of the command's own
-    Loopback,
-}
-
-impl From<NetName> for Network {
-    fn from(name: NetName) -> Self {
-        match name {
-            NetName::Off => Self::Off,
-            NetName::Loopback => Self::Loopback,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     /// How far the command reaches
     #[arg(long, value_name = "MODE", default_value = "workspace-write")]
     pub mode: ModeName,
 
-    /// What of the network it reaches
+    /// What of the network it reaches: off, loopback, or HOST:PORT, a list
     #[arg(long, value_name = "WHAT", default_value = "off")]
-    pub net: NetName,
+    pub net: Vec<Network>,
 
     /// Folder it works in [default: the current one]
     #[arg(long, value_name = "DIR")]

@@ -6,7 +6,7 @@ use super::args::{Allow, RunArgs, Switch};
 use super::load;
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Policy, Rules, Workspace};
+use crate::sandbox::{Decision, Network, Policy, Rules, Workspace};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -61,10 +61,11 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
             Switch::Off => Thinking::Off,
         }),
     };
+    let policy = policy(run)?;
     launch::sweep();
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
-    let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);
+    let toolbox = Toolbox::new(workspace, policy, Launcher::this(), limits);
     Agent::new(
         &loaded.bundle,
         loaded.engine,
@@ -82,15 +83,20 @@ pub(super) fn model(asked: Option<&PathBuf>) -> Option<PathBuf> {
 }
 
 /// What was allowed beforehand is; the rest is a question.
-fn policy(run: &RunArgs) -> Policy {
+fn policy(run: &RunArgs) -> Result<Policy, Failure> {
     let decide = |what| match run.allow.contains(&what) {
         true => Decision::Allow,
         false => Decision::Ask,
     };
-    Policy::new(Rules {
+    Ok(Policy::new(Rules {
         write: decide(Allow::Write),
         run: decide(Allow::Run),
         mode: run.mode.unwrap_or_default().into(),
-        network: run.net.unwrap_or_default().into(),
-    })
+        network: network(&run.net)?,
+    }))
+}
+
+/// What the words after `--net` mean together.
+pub(super) fn network(words: &[Network]) -> Result<Network, Failure> {
+    Network::together(words).map_err(|error| Failure::new(Reason::Usage, format!("--net {error}")))
 }

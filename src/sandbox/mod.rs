@@ -9,6 +9,7 @@ mod environment;
 pub mod launch;
 #[cfg(target_os = "linux")]
 mod linux;
+mod network;
 mod policy;
 mod protected;
 pub mod sanitize;
@@ -21,6 +22,7 @@ mod workspace;
 
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
-pub use policy::{Action, Decision, Forbidden, Mode, Network, Policy, Rules};
+pub use network::{Destination, Destinations, Host, Network, NotANetwork};
+pub use policy::{Action, Decision, Forbidden, Mode, Policy, Rules};
 pub use walk::Visit;
 pub use workspace::{Entry, FileError, Workspace};

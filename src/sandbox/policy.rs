@@ -5,8 +5,7 @@
 use std::fmt;
 use std::path::{Component, Path};
 
-use serde::{Deserialize, Serialize};
-
+use super::network::Network;
 use super::protected;
 
 /// Ordered from the freest to the strictest.
@@ -47,20 +46,9 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What of the network commands reach. From the freest to the strictest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub enum Network {
-    /// A loopback of the command's own, which leads nowhere else.
-    Loopback,
-    #[default]
-    Off,
-}
-
 /// What one layer says. The default is what an interactive front end starts
 /// from: reads are free, changes and commands ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     pub write: Decision,
     pub run: Decision,
@@ -105,7 +93,7 @@ impl fmt::Display for Forbidden {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     rules: Rules,
 }
@@ -120,8 +108,8 @@ impl Policy {
         self.rules.mode
     }
 
-    pub fn network(&self) -> Network {
-        self.rules.network
+    pub fn network(&self) -> &Network {
+        &self.rules.network
     }
 
     /// A path that leads out of the workspace is denied whatever the rules say, and
@@ -159,7 +147,7 @@ impl Policy {
                 write: self.rules.write.meet(lower.write),
                 run: self.rules.run.meet(lower.run),
                 mode: self.rules.mode.max(lower.mode),
-                network: self.rules.network.max(lower.network),
+                network: self.rules.network.meet(&lower.network),
             },
         }
     }
@@ -187,6 +175,7 @@ pub(super) fn stays_inside(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::network::tests::network;
     use proptest::prelude::*;
 
     fn decision() -> impl Strategy<Value = Decision> {
@@ -203,8 +192,7 @@ mod tests {
             Just(Mode::WorkspaceWrite),
             Just(Mode::ReadOnly)
         ];
-        let network = prop_oneof![Just(Network::Loopback), Just(Network::Off)];
-        (decision(), decision(), mode, network).prop_map(|(write, run, mode, network)| Rules {
+        (decision(), decision(), mode, network()).prop_map(|(write, run, mode, network)| Rules {
             write,
             run,
             mode,
@@ -226,21 +214,23 @@ mod tests {
         #[test]
         fn no_lower_layer_allows_what_a_higher_one_denied(top in rules(), lower in proptest::collection::vec(rules(), 0..6)) {
             let policy = Policy::new(top);
-            let tightened = lower.iter().fold(policy, |policy, rules| policy.tighten(rules));
+            let tightened = lower.iter().fold(policy.clone(), |policy, rules| policy.tighten(rules));
             for action in actions() {
                 prop_assert!(tightened.decide(action) >= policy.decide(action));
             }
             prop_assert!(tightened.mode() >= policy.mode());
-            prop_assert!(tightened.network() >= policy.network());
+            prop_assert!(tightened.network().is_within(policy.network()));
         }
 
         #[test]
         fn tighten_is_a_meet(a in rules(), b in rules(), c in rules()) {
-            let policy = Policy::new(a);
+            let policy = Policy::new(a.clone());
             prop_assert_eq!(policy.tighten(&b).tighten(&c), policy.tighten(&c).tighten(&b));
-            prop_assert_eq!(policy.tighten(&a), policy);
+            prop_assert_eq!(policy.tighten(&a), policy.clone());
             prop_assert_eq!(policy.tighten(&b).tighten(&b), policy.tighten(&b));
-            prop_assert_eq!(Policy::new(b).tighten(&a), policy.tighten(&b));
+            prop_assert_eq!(Policy::new(b.clone()).tighten(&a), policy.tighten(&b));
+            let once = Policy::new(b.clone()).tighten(&c);
+            prop_assert_eq!(policy.tighten(&once.rules), policy.tighten(&b).tighten(&c));
         }
     }
 

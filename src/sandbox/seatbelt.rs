@@ -5,7 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::policy::{Mode, Network, Policy};
+use super::network::Network;
+use super::policy::{Mode, Policy};
 use super::protected::{NAMES, NESTED};
 
 /// What every program needs to start and to run others.
@@ -57,7 +58,7 @@ pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
         let path = quoted(&path.as_ref().to_string_lossy());
         let _ = writeln!(text, "(deny file-read* file-write* (subpath {path}))");
     }
-    if policy.network() == Network::Loopback {
+    if *policy.network() == Network::Loopback {
         text.push_str("(allow network* (local ip \"localhost:*\"))\n");
         text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
     }

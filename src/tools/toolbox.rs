@@ -228,6 +228,7 @@ impl Toolbox {
             (Mode::Danger, _) => "no sandbox (danger)".into(),
             (mode, Network::Off) => format!("sandbox {mode}"),
             (mode, Network::Loopback) => format!("sandbox {mode}, own loopback"),
+            (mode, hosts) => format!("sandbox {mode}, network {hosts}"),
         }
     }
 

@@ -95,7 +95,7 @@ const X32: u32 = 0x4000_0000;
 
 /// # Errors
 /// When the filter can't be made or is not taken.
-pub fn restrict(network: Network) -> Result<(), String> {
+pub fn restrict(network: &Network) -> Result<(), String> {
     let refused = |error: &dyn std::fmt::Display| error.to_string();
     let arch = std::env::consts::ARCH.try_into().map_err(|e| refused(&e))?;
     let program = |rules, errno: i32| -> Result<BpfProgram, String> {
@@ -120,7 +120,7 @@ pub fn restrict(network: Network) -> Result<(), String> {
 
 /// Calls that depend on what they are asked.
 fn conditional(
-    network: Network,
+    network: &Network,
 ) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
     use SeccompCmpOp::{Eq, MaskedEq, Ne};
@@ -155,7 +155,7 @@ fn conditional(
     });
     let families: &[i32] = match network {
         Network::Off => &[libc::AF_UNIX],
-        Network::Loopback => &[
+        Network::Loopback | Network::Hosts(_) => &[
             libc::AF_UNIX,
             libc::AF_INET,
             libc::AF_INET6,

@@ -99,7 +99,7 @@ fn first(plan: &Plan, ids: &IdMaps, socket: &File) -> Result<Report, Refusal> {
     broken(plan, Layer::View)?;
     view::build(plan, ids)?;
     broken(plan, Layer::Network)?;
-    if plan.network == Network::Loopback {
+    if plan.network != Network::Off {
         process::raise_loopback().within(Layer::Network, "loopback")?;
     }
     let signals = process::child_signals().within(Layer::Start, "signals")?;
@@ -193,7 +193,7 @@ fn confine_and_run(
         paths::restrict(plan).within(Layer::Landlock, "version 6")?;
     }
     broken(plan, Layer::Seccomp)?;
-    calls::restrict(plan.network).within(Layer::Seccomp, "its filter")?;
+    calls::restrict(&plan.network).within(Layer::Seccomp, "its filter")?;
     broken(plan, Layer::Start)?;
     Err(process::execute(&plan.argv, &plan.environment)).within(Layer::Start, &plan.argv[0])
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use crate::sandbox::policy::Network;
+pub use crate::sandbox::network::Network;
 
 /// More than any plan or report has.
 const MOST_BYTES: usize = 16 << 20;

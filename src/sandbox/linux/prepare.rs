@@ -111,7 +111,7 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
             inode,
         },
         writable: policy.mode() != Mode::ReadOnly,
-        network: policy.network(),
+        network: policy.network().clone(),
         protected: protected
             .iter()
             .map(|found| text(&found.path))
