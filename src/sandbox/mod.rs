@@ -12,6 +12,7 @@ mod linux;
 mod network;
 mod policy;
 mod protected;
+mod relay;
 pub mod sanitize;
 #[cfg(any(test, target_os = "macos"))]
 mod seatbelt;

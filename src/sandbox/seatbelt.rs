@@ -38,8 +38,8 @@ pub(super) fn parameters(workspace: &Path, temporary: &Path) -> [(&'static str, 
     ]
 }
 
-/// The profile; later rules win.
-pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
+/// The profile, with the port of the relay if there is one; later rules win.
+pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>], relay: Option<u16>) -> String {
     let mut text = BASE.to_owned();
     if policy.mode() != Mode::ReadOnly {
         text.push_str("(allow file-write* (subpath (param \"WORKSPACE\")))\n");
@@ -58,9 +58,18 @@ pub(super) fn profile(policy: &Policy, hidden: &[impl AsRef<Path>]) -> String {
         let path = quoted(&path.as_ref().to_string_lossy());
         let _ = writeln!(text, "(deny file-read* file-write* (subpath {path}))");
     }
-    if *policy.network() == Network::Loopback {
-        text.push_str("(allow network* (local ip \"localhost:*\"))\n");
-        text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
+    match (policy.network(), relay) {
+        (Network::Off, _) | (Network::Hosts(_), None) => {}
+        (Network::Loopback, _) => {
+            text.push_str("(allow network* (local ip \"localhost:*\"))\n");
+            text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
+        }
+        (Network::Hosts(_), Some(port)) => {
+            let _ = writeln!(
+                text,
+                "(allow network-outbound (remote ip \"localhost:{port}\"))"
+            );
+        }
     }
     text
 }
@@ -95,7 +104,7 @@ mod tests {
     #[test]
     fn the_profile_is_the_policys() {
         let hidden = ["/Users/ada/.ssh", "/Users/a\"b"];
-        let text = profile(&rules(Mode::WorkspaceWrite, Network::Off), &hidden);
+        let text = profile(&rules(Mode::WorkspaceWrite, Network::Off), &hidden, None);
         assert_eq!(text, include_str!("seatbelt_golden.sb"));
     }
 
@@ -103,9 +112,14 @@ mod tests {
     fn stricter_means_less() {
         let write = "(allow file-write* (subpath (param \"WORKSPACE\")))";
         let none: [&str; 0] = [];
-        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), &none);
+        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), &none, None);
         assert!(!read_only.contains(write) && !read_only.contains("network"));
-        let loopback = profile(&rules(Mode::WorkspaceWrite, Network::Loopback), &none);
+        let loopback = profile(&rules(Mode::WorkspaceWrite, Network::Loopback), &none, None);
         assert!(loopback.contains(write) && loopback.contains("(allow network* (local ip"));
+        let hosts = rules(Mode::WorkspaceWrite, "a.example:443".parse().unwrap());
+        let relayed = profile(&hosts, &none, Some(4711));
+        let network = relayed.lines().filter(|line| line.contains("network"));
+        let expected = "(allow network-outbound (remote ip \"localhost:4711\"))";
+        assert_eq!(network.collect::<Vec<_>>(), [expected]);
     }
 }

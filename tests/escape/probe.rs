@@ -134,6 +134,18 @@ fn tried(words: &[&str]) -> io::Result<()> {
             let address = address.parse().map_err(io::Error::other)?;
             TcpStream::connect_timeout(&address, Duration::from_millis(300)).map(drop)
         }
+        ["by-relay", to] => {
+            let relay = std::env::var("http_proxy").map_err(io::Error::other)?;
+            let mut stream = TcpStream::connect(relay.trim_start_matches("http://"))?;
+            let to = to.replace("\\0", "\0");
+            write!(stream, "CONNECT {to} HTTP/1.1\r\n\r\n")?;
+            let mut answer = String::new();
+            io::Read::read_to_string(&mut stream, &mut answer)?;
+            match answer.starts_with("HTTP/1.1 200 ") {
+                true => Ok(()),
+                false => Err(io::Error::other(answer.lines().next().unwrap_or_default())),
+            }
+        }
         ["listen", address] => TcpListener::bind(address).map(drop),
         ["udp", address] => {
             let socket = UdpSocket::bind("0.0.0.0:0")?;

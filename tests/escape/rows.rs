@@ -45,6 +45,9 @@ const fn row(
 
 use Expected::{Allowed, Denied, Killed, Nothing, Quarantined, Refused};
 
+/// One destination, which is none of those that are tried.
+const HOSTS: &[&str] = &["--net", "github.com:443"];
+
 pub const ROWS: &[Row] = &[
     row(
         1,
@@ -359,6 +362,49 @@ pub const ROWS: &[Row] = &[
         expected: Denied,
         flags: &["--net", "loopback"],
         attempts: &["tcp 127.0.0.1:{TCP}", "tcp [::1]:{TCP}"],
+    },
+    Row {
+        number: 41,
+        name: "TCP, with a destination",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &["tcp 127.0.0.1:{TCP}", "tcp [::1]:{TCP}", "tcp 1.1.1.1:53"],
+    },
+    Row {
+        number: 42,
+        name: "UDP, raw, with a destination",
+        expected: Nothing,
+        flags: HOSTS,
+        attempts: &[
+            "udp 127.0.0.1:{UDP}",
+            "udp 1.1.1.1:53",
+            "socket 2 3 1",
+            "socket 17 3 0",
+        ],
+    },
+    Row {
+        number: 43,
+        name: "a service of the host, by the relay",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &[
+            "by-relay 127.0.0.1:{TCP}",
+            "by-relay localhost:{TCP}",
+            "by-relay [::1]:{TCP}",
+            "by-relay 127.1:{TCP}",
+            "by-relay 127.0.0.1:{TCP}\\0.github.com:443",
+        ],
+    },
+    Row {
+        number: 44,
+        name: "the cloud's metadata, by the relay",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &[
+            "tcp 169.254.169.254:80",
+            "by-relay 169.254.169.254:80",
+            "by-relay [::ffff:169.254.169.254]:80",
+        ],
     },
     row(
         44,

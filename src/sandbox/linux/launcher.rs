@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
-use super::{NAME, calls, identity, paths, privileges, view};
+use super::{NAME, calls, handover, identity, paths, privileges, view};
 
 /// If these arguments say that this process is the launcher: its whole life, and
 /// its exit code. The plan comes on standard input, a socket, on which the report is
@@ -101,6 +101,9 @@ fn first(plan: &Plan, ids: &IdMaps, socket: &File) -> Result<Report, Refusal> {
     broken(plan, Layer::Network)?;
     if plan.network != Network::Off {
         process::raise_loopback().within(Layer::Network, "loopback")?;
+    }
+    if plan.network.hosts().is_some() {
+        handover::send(socket).within(Layer::Network, "its relay's port")?;
     }
     let signals = process::child_signals().within(Layer::Start, "signals")?;
     let command = start(plan)?;

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cgroup;
+mod handover;
 mod identity;
 mod launcher;
 mod mounts;

@@ -94,6 +94,8 @@ impl fmt::Display for Layer {
 /// What became of the command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
+    /// Not the last one: here is the port to answer at.
+    Listening,
     Exit(i32),
     Signal(i32),
     /// It was not started.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup::GroupLimits;
 use super::plan::{Guest, Layer, Place, Plan, ProcessLimits};
-use super::sockets;
+use super::{handover, sockets};
 use crate::sandbox::launch::Job;
 use crate::sandbox::protected::Protected;
 use crate::sandbox::{Mode, environment, secrets};
@@ -99,6 +99,9 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         // A repository around the workspace is nobody's that the guest knows.
         let trusted = TRUSTED.map(|(name, value)| (name.to_owned(), value.to_owned()));
         environment.extend(trusted);
+    }
+    if let Some(hosts) = policy.network().hosts() {
+        environment.extend(environment::proxied(handover::PORT, hosts));
     }
     let mut hidden = texts(&secrets::hidden(home.as_deref(), variable))?;
     hidden.extend(sockets::found().iter().filter_map(|path| text(path).ok()));
