@@ -66,6 +66,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "WHAT")]
     pub net: Vec<Network>,
 
+    /// Run commands without namespaces, where this system lets you make none: with
+    /// less to hold them, and no network
+    #[arg(long)]
+    pub sandbox_degraded: bool,
+
     /// Seed of the sampler [default: drawn, and reported]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -130,6 +135,7 @@ impl RunArgs {
                 true => outer.net,
                 false => self.net,
             },
+            sandbox_degraded: self.sandbox_degraded || outer.sandbox_degraded,
             seed: self.seed.or(outer.seed),
             temperature: self.temperature.or(outer.temperature),
             top_p: self.top_p.or(outer.top_p),
@@ -182,6 +188,11 @@ pub struct SandboxArgs {
     /// What of the network it reaches: off, loopback, or HOST:PORT, a list
     #[arg(long, value_name = "WHAT", default_value = "off")]
     pub net: Vec<Network>,
+
+    /// Run it without namespaces, where this system lets you make none: with less to
+    /// hold it, and no network
+    #[arg(long)]
+    pub sandbox_degraded: bool,
 
     /// Folder it works in [default: the current one]
     #[arg(long, value_name = "DIR")]

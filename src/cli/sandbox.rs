@@ -43,6 +43,7 @@ pub fn run(args: SandboxArgs) -> u8 {
     let policy = Policy::new(Rules {
         mode: args.mode.into(),
         network,
+        strength: setup::strength(args.sandbox_degraded),
         ..Rules::default()
     });
     let job = Job {

@@ -6,7 +6,7 @@ use super::args::{Allow, RunArgs, Switch};
 use super::load;
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Network, Policy, Rules, Workspace};
+use crate::sandbox::{Decision, Network, Policy, Rules, Strength, Workspace};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -93,10 +93,19 @@ fn policy(run: &RunArgs) -> Result<Policy, Failure> {
         run: decide(Allow::Run),
         mode: run.mode.unwrap_or_default().into(),
         network: network(&run.net)?,
+        strength: strength(run.sandbox_degraded),
     }))
 }
 
 /// What the words after `--net` mean together.
 pub(super) fn network(words: &[Network]) -> Result<Network, Failure> {
     Network::together(words).map_err(|error| Failure::new(Reason::Usage, format!("--net {error}")))
+}
+
+/// What `--sandbox-degraded` means; nothing else chooses it.
+pub(super) fn strength(degraded: bool) -> Strength {
+    match degraded {
+        true => Strength::Degraded,
+        false => Strength::Full,
+    }
 }

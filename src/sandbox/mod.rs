@@ -24,6 +24,6 @@ mod workspace;
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
 pub use network::{Destination, Destinations, Host, Network, NotANetwork};
-pub use policy::{Action, Decision, Forbidden, Mode, Policy, Rules};
+pub use policy::{Action, Decision, Forbidden, Mode, Policy, Rules, Strength};
 pub use walk::Visit;
 pub use workspace::{Entry, FileError, Workspace};

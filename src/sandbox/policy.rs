@@ -46,6 +46,15 @@ impl fmt::Display for Mode {
     }
 }
 
+/// What commands are held by. From the weaker to the stronger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// What can be had without namespaces: only ever by the user's own choice.
+    Degraded,
+    #[default]
+    Full,
+}
+
 /// What one layer says. The default is what an interactive front end starts
 /// from: reads are free, changes and commands ask.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +63,7 @@ pub struct Rules {
     pub run: Decision,
     pub mode: Mode,
     pub network: Network,
+    pub strength: Strength,
 }
 
 impl Default for Rules {
@@ -63,6 +73,7 @@ impl Default for Rules {
             run: Decision::Ask,
             mode: Mode::default(),
             network: Network::default(),
+            strength: Strength::default(),
         }
     }
 }
@@ -112,6 +123,10 @@ impl Policy {
         &self.rules.network
     }
 
+    pub fn strength(&self) -> Strength {
+        self.rules.strength
+    }
+
     /// A path that leads out of the workspace is denied whatever the rules say, and
     /// so are changes of what makes other programs run something. The workspace
     /// enforces the first again, against links and races; here it keeps a hopeless
@@ -148,6 +163,7 @@ impl Policy {
                 run: self.rules.run.meet(lower.run),
                 mode: self.rules.mode.max(lower.mode),
                 network: self.rules.network.meet(&lower.network),
+                strength: self.rules.strength.max(lower.strength),
             },
         }
     }
@@ -192,11 +208,14 @@ mod tests {
             Just(Mode::WorkspaceWrite),
             Just(Mode::ReadOnly)
         ];
-        (decision(), decision(), mode, network()).prop_map(|(write, run, mode, network)| Rules {
+        let strength = prop_oneof![Just(Strength::Degraded), Just(Strength::Full)];
+        let all = (decision(), decision(), mode, network(), strength);
+        all.prop_map(|(write, run, mode, network, strength)| Rules {
             write,
             run,
             mode,
             network,
+            strength,
         })
     }
 
@@ -220,6 +239,7 @@ mod tests {
             }
             prop_assert!(tightened.mode() >= policy.mode());
             prop_assert!(tightened.network().is_within(policy.network()));
+            prop_assert!(tightened.strength() >= policy.strength());
         }
 
         #[test]

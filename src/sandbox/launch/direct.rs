@@ -45,8 +45,12 @@ impl Direct {
     pub fn start_confined(job: Job<'_>, writer: io::PipeWriter) -> Result<Self, LaunchError> {
         use std::net::{Ipv4Addr, TcpListener};
 
-        use crate::sandbox::{seatbelt, secrets};
+        use crate::sandbox::{Strength, seatbelt, secrets};
 
+        if job.policy.strength() == Strength::Degraded {
+            let why = "--sandbox-degraded is for Linux; here it would hold nothing";
+            return Err(LaunchError::Refused(why.into()));
+        }
         let refused = |error: io::Error| LaunchError::Refused(format!("a folder for it: {error}"));
         let temporary = std::env::temp_dir().canonicalize().map_err(refused)?;
         let variable = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);

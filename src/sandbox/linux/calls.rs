@@ -10,6 +10,7 @@ use seccompiler::{
 };
 
 use super::plan::Network;
+use crate::sandbox::Strength;
 
 const NOT_PERMITTED: &[i64] = &[
     libc::SYS_ptrace,
@@ -61,6 +62,32 @@ const NOT_PERMITTED: &[i64] = &[
 const OPEN_TREE_ATTR: i64 = 467;
 const FCHMODAT2: i64 = 452;
 
+/// What namespaces keep apart, for commands that have none: memory, signals and queues
+/// that programs of one user share, and how their processes run.
+const SHARED: &[i64] = &[
+    // Not even those with a name: nothing hides the user's other programs.
+    libc::SYS_socket,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+    libc::SYS_process_mrelease,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+];
+
+/// Calls that name a process by this argument; 0 is the caller itself.
+const OF_PROCESS: &[(i64, u8)] = &[(libc::SYS_prlimit64, 0), (libc::SYS_setpriority, 1)];
+
 /// Calls that give a file its mode, and which of their arguments that is. What root's
 /// guest makes is root's on the disk: a set-id file of it would be a way to root for
 /// every other user.
@@ -95,7 +122,7 @@ const X32: u32 = 0x4000_0000;
 
 /// # Errors
 /// When the filter can't be made or is not taken.
-pub fn restrict(network: &Network) -> Result<(), String> {
+pub fn restrict(network: &Network, strength: Strength) -> Result<(), String> {
     let refused = |error: &dyn std::fmt::Display| error.to_string();
     let arch = std::env::consts::ARCH.try_into().map_err(|e| refused(&e))?;
     let program = |rules, errno: i32| -> Result<BpfProgram, String> {
@@ -107,6 +134,10 @@ pub fn restrict(network: &Network) -> Result<(), String> {
     let mut denied: BTreeMap<i64, Vec<SeccompRule>> = whole(NOT_PERMITTED);
     denied.insert(OPEN_TREE_ATTR, vec![]);
     denied.extend(conditional(network).map_err(|e| refused(&e))?);
+    if strength == Strength::Degraded {
+        denied.extend(of_others().map_err(|e| refused(&e))?);
+        denied.extend(SHARED.iter().map(|call| (*call, vec![])));
+    }
     for program in [
         #[cfg(target_arch = "x86_64")]
         other_interface(),
@@ -116,6 +147,26 @@ pub fn restrict(network: &Network) -> Result<(), String> {
         seccompiler::apply_filter(&program).map_err(|e| refused(&e))?;
     }
     Ok(())
+}
+
+/// Calls about other processes of the same user.
+fn of_others() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    use SeccompCmpArgLen::Dword;
+    use SeccompCmpOp::{Eq, Ne};
+    let rule = |at, operator, value: u64| {
+        SeccompRule::new(vec![SeccompCondition::new(at, Dword, operator, value)?])
+    };
+    let others = OF_PROCESS
+        .iter()
+        .map(|(call, at)| Ok((*call, vec![rule(*at, Ne, 0)?])));
+    let mut rules = others.collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()?;
+    // 0 may also stand for all of a user's.
+    let of_user = rule(0, Eq, libc::PRIO_USER as u64)?;
+    rules
+        .entry(libc::SYS_setpriority)
+        .or_default()
+        .push(of_user);
+    Ok(rules)
 }
 
 /// Calls that depend on what they are asked.

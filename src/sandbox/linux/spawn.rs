@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::cgroup::Group;
 use super::plan::{Layer, Report, send};
 use super::{NAME, handover, prepare, usage};
+use crate::sandbox::Strength;
 use crate::sandbox::launch::{End, Job, LaunchError, Running};
 use crate::sandbox::network::Network;
 use crate::sandbox::protected::Protected;
@@ -21,6 +22,12 @@ use crate::sandbox::relay::Relay;
 
 /// How long a launcher may take to end once it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// It has to find what is left of a command, one by one.
+const DEGRADED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Nobody else chooses it.
+const WAY_OUT: &str = "; --sandbox-degraded does without namespaces and holds less";
 
 /// How often memory is counted where the system does not do it.
 const COUNTED: Duration = Duration::from_millis(100);
@@ -34,6 +41,7 @@ struct Launched {
     memory: u64,
     counted: Instant,
     network: Network,
+    strength: Strength,
     relay: Option<Relay>,
 }
 
@@ -45,6 +53,7 @@ pub fn start(
     (protected, memory): (&[Protected], Option<u64>),
     output: io::PipeWriter,
 ) -> Result<impl Running + use<>, LaunchError> {
+    prepare::check(job.policy).map_err(LaunchError::Refused)?;
     let plan = prepare::plan(job, protected)?;
     let (ours, theirs) = UnixStream::pair()?;
     let process = Command::new(program)
@@ -65,6 +74,7 @@ pub fn start(
         memory: limits.memory,
         counted: Instant::now(),
         network: job.policy.network().clone(),
+        strength: job.policy.strength(),
         relay: None,
     };
     if let Some(socket) = &launched.socket {
@@ -125,7 +135,13 @@ impl Running for Launched {
             Report::Refused(refusal) if refusal.layer == Layer::Start => {
                 Err(LaunchError::NotStarted(refusal.why))
             }
-            Report::Refused(refusal) => Err(LaunchError::Refused(refusal.to_string())),
+            Report::Refused(refusal) => {
+                let way_out = match refusal.layer {
+                    Layer::Namespaces => WAY_OUT,
+                    _ => "",
+                };
+                Err(LaunchError::Refused(format!("{refusal}{way_out}")))
+            }
         }
     }
 
@@ -144,7 +160,11 @@ impl Running for Launched {
     fn stop(&mut self) -> io::Result<()> {
         self.socket = None;
         self.relay = None;
-        let patience = Instant::now() + PATIENCE;
+        let patience = match self.strength {
+            Strength::Full => PATIENCE,
+            Strength::Degraded => DEGRADED_PATIENCE,
+        };
+        let patience = Instant::now() + patience;
         loop {
             if self.process.try_wait()?.is_some() {
                 return Ok(());
