@@ -56,6 +56,14 @@ fn tried(words: &[&str]) -> io::Result<()> {
                 _ => Ok(()),
             }
         }
+        ["open-mode", mode, path] => {
+            let mode = u32::from_str_radix(mode, 8).map_err(io::Error::other)?;
+            open(path, libc::O_RDONLY, mode).map(drop)
+        }
+        ["temporary-mode", mode, path] => {
+            let mode = u32::from_str_radix(mode, 8).map_err(io::Error::other)?;
+            open(path, libc::O_TMPFILE | libc::O_RDWR, mode).map(drop)
+        }
         ["chown", path] => std::os::unix::fs::chown(path, Some(0), Some(0)),
         ["utime", path] => {
             let times = std::fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);

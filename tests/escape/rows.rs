@@ -203,7 +203,14 @@ pub const ROWS: &[Row] = &[
             "mode 4755 {W}/own",
             "mode 2755 {W}/own",
             "create-mode 4755 {W}/set",
+            "temporary-mode 4755 {W}",
         ],
+    ),
+    row(
+        18,
+        "a mode where nothing is made",
+        Allowed,
+        &["open-mode 6755 {W}/own"],
     ),
     row(
         19,

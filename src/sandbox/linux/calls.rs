@@ -97,15 +97,21 @@ const MODES: &[(i64, u8)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_creat, 1),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, 2),
-    #[cfg(target_arch = "x86_64")]
     (libc::SYS_mknod, 1),
     (libc::SYS_fchmod, 1),
     (libc::SYS_fchmodat, 2),
     (FCHMODAT2, 2),
-    (libc::SYS_openat, 3),
     (libc::SYS_mknodat, 2),
 ];
+
+/// Calls that give one if they make the file, by flags in the argument before; else
+/// anything may stand there.
+const OPENS: &[(i64, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 2),
+    (libc::SYS_openat, 3),
+];
+const MAKES: [i32; 2] = [libc::O_CREAT, libc::O_TMPFILE];
 
 const NOT_THERE: &[i64] = &[
     // What they ask can't be seen; `clone` and `openat` are what programs use instead.
@@ -197,12 +203,19 @@ fn conditional(
             u64::from(request as u32),
         )?])
     });
+    let has = |at: u8, bits: u64| SeccompCondition::new(at, Dword, MaskedEq(bits), bits);
+    let set_ids = [libc::S_ISUID, libc::S_ISGID].map(u64::from);
     let modes = MODES.iter().map(|(call, at)| {
-        let bit = |bit: u32| {
-            let bit = u64::from(bit);
-            SeccompRule::new(vec![SeccompCondition::new(*at, Dword, MaskedEq(bit), bit)?])
-        };
-        Ok((*call, vec![bit(libc::S_ISUID)?, bit(libc::S_ISGID)?]))
+        let rules = set_ids.map(|bit| SeccompRule::new(vec![has(*at, bit)?]));
+        Ok((*call, rules.into_iter().collect::<Result<_, _>>()?))
+    });
+    let opens = OPENS.iter().map(|(call, at)| {
+        let both = set_ids
+            .iter()
+            .flat_map(|bit| MAKES.map(|makes| (*bit, makes as u64)));
+        let rules =
+            both.map(|(bit, makes)| SeccompRule::new(vec![has(*at, bit)?, has(*at - 1, makes)?]));
+        Ok((*call, rules.collect::<Result<_, _>>()?))
     });
     let families: &[i32] = match network {
         Network::Off => &[libc::AF_UNIX],
@@ -217,6 +230,7 @@ fn conditional(
         .iter()
         .map(|family| SeccompCondition::new(0, Dword, Ne, *family as u64))
         .collect::<Result<_, _>>()?;
+    let modes = modes.chain(opens);
     let mut rules = modes.collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()?;
     rules.extend([
         (
