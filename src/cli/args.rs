@@ -74,9 +74,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "MODE")]
     pub mode: Option<ModeName>,
 
-    /// What of the network commands reach [default: off]
+    /// What of the network commands reach: off, loopback, or HOST:PORT, a list
+    /// [default: off]
     #[arg(long, value_name = "WHAT")]
-    pub net: Option<NetName>,
+    pub net: Vec<Network>,
+
+    /// Run commands without namespaces, where this system lets you make none: with
+    /// less to hold them, and no network
+    #[arg(long)]
+    pub sandbox_degraded: bool,
 
     /// Seed of the sampler [default: drawn, and reported]
     #[arg(long, value_name = "N")]
@@ -143,7 +149,11 @@ impl RunArgs {
             },
             permission_mode: self.permission_mode.or(outer.permission_mode),
             mode: self.mode.or(outer.mode),
-            net: self.net.or(outer.net),
+            net: match self.net.is_empty() {
+                true => outer.net,
+                false => self.net,
+            },
+            sandbox_degraded: self.sandbox_degraded || outer.sandbox_degraded,
             seed: self.seed.or(outer.seed),
             temperature: self.temperature.or(outer.temperature),
             top_p: self.top_p.or(outer.top_p),
@@ -226,33 +236,20 @@ impl From<ModeName> for Mode {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum NetName {
-    /// None
-    #[default]
-    Off,
-    /// A loopback of the command's own
-    Loopback,
-}
-
-impl From<NetName> for Network {
-    fn from(name: NetName) -> Self {
-        match name {
-            NetName::Off => Self::Off,
-            NetName::Loopback => Self::Loopback,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     /// How far the command reaches
     #[arg(long, value_name = "MODE", default_value = "workspace-write")]
     pub mode: ModeName,
 
-    /// What of the network it reaches
+    /// What of the network it reaches: off, loopback, or HOST:PORT, a list
     #[arg(long, value_name = "WHAT", default_value = "off")]
-    pub net: NetName,
+    pub net: Vec<Network>,
+
+    /// Run it without namespaces, where this system lets you make none: with less to
+    /// hold it, and no network
+    #[arg(long)]
+    pub sandbox_degraded: bool,
 
     /// Folder it works in [default: the current one]
     #[arg(long, value_name = "DIR")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::SandboxArgs;
+use super::setup;
 use super::signals::{self, Manner};
 use crate::agent::{Exit, Stop};
 use crate::sandbox::launch::{self, CommandLimits, End, Job, LaunchError, Launcher};
@@ -31,13 +32,18 @@ pub fn run(args: SandboxArgs) -> u8 {
             return super::fail(Exit::Usage, &message).code();
         }
     };
+    let network = match setup::network(&args.net) {
+        Ok(network) => network,
+        Err(failure) => return super::fail(failure.exit(), &failure.message).code(),
+    };
     let stop = Stop::default();
     if let Err(message) = signals::install(stop.clone(), Manner::Run) {
         return super::fail(Exit::Internal, &message).code();
     }
     let policy = Policy::new(Rules {
         mode: args.mode.into(),
-        network: args.net.into(),
+        network,
+        strength: setup::strength(args.sandbox_degraded),
         ..Rules::default()
     });
     let launcher = Launcher::this();

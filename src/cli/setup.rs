@@ -7,7 +7,7 @@ use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::config::{ConfigError, Layer, PROJECT_FILE, Project, Trust, User};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Workspace};
+use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Strength, Workspace};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -62,9 +62,8 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
             Switch::Off => Thinking::Off,
         }),
     };
+    let permitted = permitted(run, &workspace)?;
     launch::sweep();
-    let permitted = permitted(run, &workspace)
-        .map_err(|error| Failure::new(Reason::Usage, error.to_string()))?;
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
@@ -102,11 +101,12 @@ struct Permitted {
 
 /// What was typed and what the user's config says; the project's settings, if the
 /// user trusts them, tighten it.
-fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigError> {
+fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, Failure> {
+    let unusable = |error: ConfigError| Failure::new(Reason::Usage, error.to_string());
     let folder = folders::config();
     let user = folder.as_deref().map(User::in_folder);
     let config = match &user {
-        Some(user) => user.load()?,
+        Some(user) => user.load().map_err(unusable)?,
         None => Layer::default(),
     };
     let typed = |lists: &[RuleList]| lists.iter().flat_map(|list| list.0.clone()).collect();
@@ -114,21 +114,29 @@ fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigEr
     allow.extend(config.allow);
     deny.extend(config.deny);
     let mode = run.mode.map(Mode::from);
-    let network = run.net.map(Network::from);
+    let network = match run.net.is_empty() {
+        true => None,
+        false => Some(network(&run.net)?),
+    };
     let mut policy = Policy::new(Rules {
         write: config.write.unwrap_or(Decision::Ask),
         run: config.run.unwrap_or(Decision::Ask),
         allow,
         deny,
         mode: mode.or(config.mode).unwrap_or_default(),
-        network: network.or(config.network).unwrap_or_default(),
+        network: network
+            .clone()
+            .or(config.network.clone())
+            .unwrap_or_default(),
+        strength: strength(run.sandbox_degraded),
     });
     // Where both say something, the file can only tighten what was typed.
     policy = policy.tighten(&Rules {
         write: Decision::Allow,
         run: Decision::Allow,
         mode: config.mode.unwrap_or(policy.mode()),
-        network: config.network.unwrap_or(policy.network()),
+        network: config.network.unwrap_or(policy.network().clone()),
+        strength: policy.strength(),
         ..Rules::default()
     });
     if let Some(permission) = run.permission_mode {
@@ -137,6 +145,12 @@ fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigEr
     let mut warnings = Vec::new();
     if mode.is_some_and(|mode| mode != policy.mode()) {
         warnings.push(format!("the user's config makes it {}", policy.mode()));
+    }
+    if network.is_some_and(|network| network != *policy.network()) {
+        warnings.push(format!(
+            "the user's config makes --net {}",
+            policy.network()
+        ));
     }
     let project = match Project::find(workspace) {
         Ok(project) => project,
@@ -147,11 +161,13 @@ fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigEr
     };
     if let Some(project) = project {
         let trust = folder.as_deref().map(Trust::in_folder);
-        match trust {
-            Some(trust) if project.is_trusted(workspace.root(), &trust)? => {
-                policy = project.tighten(&policy)?;
-            }
-            _ => warnings.push(format!(
+        let trusted = match trust {
+            Some(trust) => project.is_trusted(workspace.root(), &trust),
+            None => Ok(false),
+        };
+        match trusted.map_err(unusable)? {
+            true => policy = project.tighten(&policy).map_err(unusable)?,
+            false => warnings.push(format!(
                 "{PROJECT_FILE} is not trusted, so it is not used; `cairn trust` shows it"
             )),
         }
@@ -161,4 +177,17 @@ fn permitted(run: &RunArgs, workspace: &Workspace) -> Result<Permitted, ConfigEr
         user,
         warnings,
     })
+}
+
+/// What the words after `--net` mean together.
+pub(super) fn network(words: &[Network]) -> Result<Network, Failure> {
+    Network::together(words).map_err(|error| Failure::new(Reason::Usage, format!("--net {error}")))
+}
+
+/// What `--sandbox-degraded` means; nothing else chooses it.
+pub(super) fn strength(degraded: bool) -> Strength {
+    match degraded {
+        true => Strength::Degraded,
+        false => Strength::Full,
+    }
 }

@@ -62,7 +62,8 @@ impl Project {
             allow: Vec::new(),
             deny: layer.deny,
             mode: layer.mode.unwrap_or(policy.mode()),
-            network: layer.network.unwrap_or(policy.network()),
+            network: layer.network.unwrap_or(policy.network().clone()),
+            strength: policy.strength(),
         }))
     }
 }

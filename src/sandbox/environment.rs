@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use super::network::{Destination, Destinations};
+
 /// What programs need to find themselves, their caches and the user's language.
 const KEPT: &[&str] = &[
     "PATH",
@@ -72,6 +74,30 @@ pub(super) fn confined(
         .collect()
 }
 
+/// By these, programs find the relay. What is on the command's own machine is reached
+/// without it, unless that name is one of the destinations.
+pub(super) fn proxied(port: u16, hosts: &Destinations) -> Vec<(String, String)> {
+    const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
+    let is_own = |name: &&str| match format!("{name}:1").parse::<Destination>() {
+        Ok(own) => !hosts.has_host(&own.host),
+        Err(_) => true,
+    };
+    let own = ["localhost", "127.0.0.1", "[::1]"];
+    let own: Vec<&str> = own.into_iter().filter(is_own).collect();
+    let relay = format!("http://127.0.0.1:{port}");
+    let proxies = PROXIES.map(|name| (name, relay.clone()));
+    let all = proxies
+        .into_iter()
+        .chain([("no_proxy", own.join(",").replace(['[', ']'], ""))]);
+    all.flat_map(|(name, value)| {
+        [
+            (name.to_uppercase(), value.clone()),
+            (name.to_owned(), value),
+        ]
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +123,28 @@ mod tests {
             .collect();
         assert_eq!(names, expected);
         assert!(kept.contains(&("TERM".into(), "dumb".into())));
+    }
+
+    #[test]
+    fn the_relay_is_named_in_both_cases() {
+        let network: crate::sandbox::Network = "a.example:443,127.0.0.1:5000".parse().unwrap();
+        let got = proxied(3128, network.hosts().unwrap());
+        let value = |name: &str| {
+            let found = got.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        for name in [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+        ] {
+            assert_eq!(value(name), Some("http://127.0.0.1:3128"), "{name}");
+        }
+        // What is to be reached by it is not to be reached without.
+        assert_eq!(value("NO_PROXY"), Some("localhost,::1"));
+        assert_eq!(value("no_proxy"), value("NO_PROXY"));
+        assert_eq!(got.len(), 8);
     }
 }

@@ -10,8 +10,10 @@ mod environment;
 pub mod launch;
 #[cfg(target_os = "linux")]
 mod linux;
+mod network;
 mod policy;
 mod protected;
+mod relay;
 mod rule;
 pub mod sanitize;
 #[cfg(any(test, target_os = "macos"))]
@@ -24,7 +26,8 @@ mod workspace;
 
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
-pub use policy::{Action, Decision, Forbidden, Mode, Network, Permission, Policy, Rules};
+pub use network::{Destination, Destinations, Host, Network, NotANetwork};
+pub use policy::{Action, Decision, Forbidden, Mode, Permission, Policy, Rules, Strength};
 pub use protected::Repository;
 pub use rule::{Rule, RuleError};
 pub use walk::Visit;

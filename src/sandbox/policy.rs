@@ -6,8 +6,9 @@
 use std::fmt;
 use std::path::{Component, Path};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::network::Network;
 use super::rule::Rule;
 use super::{protected, sanitize};
 
@@ -51,16 +52,13 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What of the network commands reach. From the freest to the strictest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// A loopback of the command's own, which leads nowhere else.
-    Loopback,
+/// What commands are held by. From the weaker to the stronger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// What can be had without namespaces: only ever by the user's own choice.
+    Degraded,
     #[default]
-    Off,
+    Full,
 }
 
 /// What the user is asked, for as long as a conversation stays so.
@@ -101,6 +99,7 @@ pub struct Rules {
     pub deny: Vec<Rule>,
     pub mode: Mode,
     pub network: Network,
+    pub strength: Strength,
 }
 
 impl Default for Rules {
@@ -112,6 +111,7 @@ impl Default for Rules {
             deny: Vec::new(),
             mode: Mode::default(),
             network: Network::default(),
+            strength: Strength::default(),
         }
     }
 }
@@ -174,12 +174,15 @@ pub struct Policy {
     /// The user's, then lower ones.
     layers: Vec<Rules>,
     permission: Permission,
+    /// What all layers allow.
+    network: Network,
 }
 
 impl Policy {
     /// The uppermost layer: what the user's front end was started with.
     pub fn new(rules: Rules) -> Policy {
         Policy {
+            network: rules.network.clone(),
             layers: vec![rules],
             permission: Permission::default(),
         }
@@ -190,9 +193,13 @@ impl Policy {
         modes.max().unwrap_or_default()
     }
 
-    pub fn network(&self) -> Network {
-        let networks = self.layers.iter().map(|layer| layer.network);
-        networks.max().unwrap_or_default()
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub fn strength(&self) -> Strength {
+        let strengths = self.layers.iter().map(|layer| layer.strength);
+        strengths.max().unwrap_or_default()
     }
 
     /// Every rule of every layer as a line, safe for a terminal.
@@ -288,6 +295,7 @@ impl Policy {
     #[must_use]
     pub fn tighten(&self, lower: &Rules) -> Policy {
         let mut policy = self.clone();
+        policy.network = policy.network.meet(&lower.network);
         policy.layers.push(lower.clone());
         policy
     }

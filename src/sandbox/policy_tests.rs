@@ -1,4 +1,5 @@
 use super::*;
+use crate::sandbox::network::tests::network;
 use proptest::prelude::*;
 
 fn decision() -> impl Strategy<Value = Decision> {
@@ -26,17 +27,21 @@ fn rules() -> impl Strategy<Value = Rules> {
         Just(Mode::WorkspaceWrite),
         Just(Mode::ReadOnly)
     ];
-    let network = prop_oneof![Just(Network::Loopback), Just(Network::Off)];
+    let strength = prop_oneof![Just(Strength::Degraded), Just(Strength::Full)];
     let some = || proptest::collection::vec(rule(), 0..2);
     let decisions = (decision(), decision(), some(), some());
-    (decisions, mode, network).prop_map(|((write, run, allow, deny), mode, network)| Rules {
-        write,
-        run,
-        allow,
-        deny,
-        mode,
-        network,
-    })
+    let all = (decisions, mode, network(), strength);
+    all.prop_map(
+        |((write, run, allow, deny), mode, network, strength)| Rules {
+            write,
+            run,
+            allow,
+            deny,
+            mode,
+            network,
+            strength,
+        },
+    )
 }
 
 fn actions() -> [Action<'static>; 5] {
@@ -50,9 +55,15 @@ fn actions() -> [Action<'static>; 5] {
 }
 
 /// All that a policy says of the actions.
-fn says(policy: &Policy) -> (Vec<Decision>, Mode, Network) {
+fn says(policy: &Policy) -> (Vec<Decision>, Mode, Network, Strength) {
     let decisions = actions().into_iter().map(|action| policy.decide(action));
-    (decisions.collect(), policy.mode(), policy.network())
+    let network = policy.network().clone();
+    (
+        decisions.collect(),
+        policy.mode(),
+        network,
+        policy.strength(),
+    )
 }
 
 proptest! {
@@ -64,7 +75,8 @@ proptest! {
             prop_assert!(tightened.decide(action) >= policy.decide(action));
         }
         prop_assert!(tightened.mode() >= policy.mode());
-        prop_assert!(tightened.network() >= policy.network());
+        prop_assert!(tightened.network().is_within(policy.network()));
+        prop_assert!(tightened.strength() >= policy.strength());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::policy::{Mode, Network, Policy};
+use super::network::Network;
+use super::policy::{Mode, Policy};
 use super::protected::{NAMES, NESTED, OWN_REPOSITORY, REPOSITORY, Repository};
 
 /// What every program needs to start and to run others.
@@ -37,11 +38,12 @@ pub(super) fn parameters(workspace: &Path, temporary: &Path) -> [(&'static str, 
     ]
 }
 
-/// The profile; later rules win.
+/// The profile, with the port of the relay if there is one; later rules win.
 pub(super) fn profile(
     policy: &Policy,
     repository: Repository,
     hidden: &[impl AsRef<Path>],
+    relay: Option<u16>,
 ) -> String {
     let mut text = BASE.to_owned();
     if policy.mode() != Mode::ReadOnly {
@@ -64,9 +66,18 @@ pub(super) fn profile(
         let path = quoted(&path.as_ref().to_string_lossy());
         let _ = writeln!(text, "(deny file-read* file-write* (subpath {path}))");
     }
-    if policy.network() == Network::Loopback {
-        text.push_str("(allow network* (local ip \"localhost:*\"))\n");
-        text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
+    match (policy.network(), relay) {
+        (Network::Off, _) | (Network::Hosts(_), None) => {}
+        (Network::Loopback, _) => {
+            text.push_str("(allow network* (local ip \"localhost:*\"))\n");
+            text.push_str("(allow network-outbound (remote ip \"localhost:*\"))\n");
+        }
+        (Network::Hosts(_), Some(port)) => {
+            let _ = writeln!(
+                text,
+                "(allow network-outbound (remote ip \"localhost:{port}\"))"
+            );
+        }
     }
     text
 }
@@ -117,7 +128,7 @@ mod tests {
     fn the_profile_is_the_policys() {
         let hidden = ["/Users/ada/.ssh", "/Users/a\"b"];
         let policy = rules(Mode::WorkspaceWrite, Network::Off);
-        let text = profile(&policy, Repository::Protected, &hidden);
+        let text = profile(&policy, Repository::Protected, &hidden, None);
         assert_eq!(text, include_str!("seatbelt_golden.sb"));
     }
 
@@ -126,17 +137,22 @@ mod tests {
         let write = "(allow file-write* (subpath (param \"WORKSPACE\")))";
         let none: [&str; 0] = [];
         let protected = Repository::Protected;
-        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), protected, &none);
+        let read_only = profile(&rules(Mode::ReadOnly, Network::Off), protected, &none, None);
         assert!(!read_only.contains(write) && !read_only.contains("network"));
         let policy = rules(Mode::WorkspaceWrite, Network::Loopback);
-        let loopback = profile(&policy, protected, &none);
+        let loopback = profile(&policy, protected, &none, None);
         assert!(loopback.contains(write) && loopback.contains("(allow network* (local ip"));
+        let hosts = rules(Mode::WorkspaceWrite, "a.example:443".parse().unwrap());
+        let relayed = profile(&hosts, protected, &none, Some(4711));
+        let network = relayed.lines().filter(|line| line.contains("network"));
+        let expected = "(allow network-outbound (remote ip \"localhost:4711\"))";
+        assert_eq!(network.collect::<Vec<_>>(), [expected]);
     }
 
     #[test]
     fn a_repository_is_opened_after_it_was_closed() {
         let none: [&str; 0] = [];
-        let of = |mode, repository| profile(&rules(mode, Network::Off), repository, &none);
+        let of = |mode, repository| profile(&rules(mode, Network::Off), repository, &none, None);
         let closed = of(Mode::WorkspaceWrite, Repository::Protected);
         let open = of(Mode::WorkspaceWrite, Repository::Open);
         let more = open.strip_prefix(&closed).expect("later rules win");

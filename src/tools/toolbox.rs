@@ -15,7 +15,8 @@ use crate::chat::ToolSpec;
 use crate::sandbox::launch::Launcher;
 use crate::sandbox::text::{Bounded, Limit, bound};
 use crate::sandbox::{
-    Action, Decision, FileError, Mode, Network, Permission, Policy, Rule, Workspace, sanitize,
+    Action, Decision, FileError, Mode, Network, Permission, Policy, Rule, Strength, Workspace,
+    sanitize,
 };
 
 /// Files beyond this many bytes are not read, edited or written.
@@ -296,11 +297,20 @@ impl Toolbox {
 
     /// In a few words, how far tools and commands reach.
     pub fn confinement(&self) -> String {
-        match (self.policy.mode(), self.policy.network()) {
-            (Mode::Danger, _) => "no sandbox (danger)".into(),
-            (mode, Network::Off) => format!("sandbox {mode}"),
-            (mode, Network::Loopback) => format!("sandbox {mode}, own loopback"),
+        let mode = self.policy.mode();
+        if mode == Mode::Danger {
+            return "no sandbox (danger)".into();
         }
+        let strength = match self.policy.strength() {
+            Strength::Full => "",
+            Strength::Degraded => ", DEGRADED (no namespaces)",
+        };
+        let network = match self.policy.network() {
+            Network::Off => String::new(),
+            Network::Loopback => ", own loopback".into(),
+            hosts => format!(", network {hosts}"),
+        };
+        format!("sandbox {mode}{strength}{network}")
     }
 
     /// What a model is told, in the standard order.

@@ -1,7 +1,7 @@
 //! What models are told, what the policy is asked, and mistakes in calls.
 
 use super::*;
-use crate::sandbox::{Mode, Rules};
+use crate::sandbox::{Mode, Rules, Strength};
 use serde_json::json;
 
 fn toolbox() -> (tempfile::TempDir, Toolbox) {
@@ -303,4 +303,25 @@ fn a_small_context_gets_small_results() {
     assert_eq!(limits(131_072), (16 * 1024, 400));
     assert_eq!(limits(3072), (1536, 48));
     assert_eq!(limits(0), (512, 16));
+}
+
+#[test]
+fn the_banner_says_how_far_commands_reach() {
+    let says = |rules| toolbox_with(rules).1.confinement();
+    let network = "github.com:443,[::1]:80".parse().unwrap();
+    assert_eq!(
+        says(Rules {
+            network,
+            ..Rules::default()
+        }),
+        "sandbox workspace-write, network github.com:443,[::1]:80"
+    );
+    assert_eq!(
+        says(Rules {
+            strength: Strength::Degraded,
+            mode: Mode::ReadOnly,
+            ..Rules::default()
+        }),
+        "sandbox read-only, DEGRADED (no namespaces)"
+    );
 }

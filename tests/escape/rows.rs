@@ -20,6 +20,7 @@ pub enum Expected {
     Killed,
 }
 
+#[derive(Clone, Copy)]
 pub struct Row {
     pub number: u32,
     pub name: &'static str,
@@ -44,6 +45,31 @@ const fn row(
 }
 
 use Expected::{Allowed, Denied, Killed, Nothing, Quarantined, Refused};
+
+/// What comes of rows without namespaces, where it is something else.
+/// `None` is what does not hold: Landlock has no say about modes and times of what is
+/// the user's own.
+pub const DEGRADED: &[(&str, Option<Expected>)] = &[
+    // Folders that hold something protected get nothing new.
+    ("a file in the workspace", Some(Denied)),
+    ("a repository where there was none", Some(Denied)),
+    ("attributes with filters", Some(Denied)),
+    ("settings that others run", Some(Denied)),
+    ("a file of a terabyte", Some(Denied)),
+    (
+        "another repository in the place of one that was moved",
+        Some(Denied),
+    ),
+    // There is no /tmp of its own.
+    ("tools and a /tmp of its own", Some(Nothing)),
+    // Nothing is mounted, so no link can lead a mount astray.
+    ("a protected name that is a link at the start", Some(Denied)),
+    ("a protected name that is a link to /oldroot", Some(Denied)),
+    ("metadata outside", None),
+];
+
+/// One destination, which is none of those that are tried.
+const HOSTS: &[&str] = &["--net", "github.com:443"];
 
 pub const ROWS: &[Row] = &[
     row(
@@ -177,7 +203,14 @@ pub const ROWS: &[Row] = &[
             "mode 4755 {W}/own",
             "mode 2755 {W}/own",
             "create-mode 4755 {W}/set",
+            "temporary-mode 4755 {W}",
         ],
+    ),
+    row(
+        18,
+        "a mode where nothing is made",
+        Allowed,
+        &["open-mode 6755 {W}/own"],
     ),
     row(
         19,
@@ -359,6 +392,49 @@ pub const ROWS: &[Row] = &[
         expected: Denied,
         flags: &["--net", "loopback"],
         attempts: &["tcp 127.0.0.1:{TCP}", "tcp [::1]:{TCP}"],
+    },
+    Row {
+        number: 41,
+        name: "TCP, with a destination",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &["tcp 127.0.0.1:{TCP}", "tcp [::1]:{TCP}", "tcp 1.1.1.1:53"],
+    },
+    Row {
+        number: 42,
+        name: "UDP, raw, with a destination",
+        expected: Nothing,
+        flags: HOSTS,
+        attempts: &[
+            "udp 127.0.0.1:{UDP}",
+            "udp 1.1.1.1:53",
+            "socket 2 3 1",
+            "socket 17 3 0",
+        ],
+    },
+    Row {
+        number: 43,
+        name: "a service of the host, by the relay",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &[
+            "by-relay 127.0.0.1:{TCP}",
+            "by-relay localhost:{TCP}",
+            "by-relay [::1]:{TCP}",
+            "by-relay 127.1:{TCP}",
+            "by-relay 127.0.0.1:{TCP}\\0.github.com:443",
+        ],
+    },
+    Row {
+        number: 44,
+        name: "the cloud's metadata, by the relay",
+        expected: Denied,
+        flags: HOSTS,
+        attempts: &[
+            "tcp 169.254.169.254:80",
+            "by-relay 169.254.169.254:80",
+            "by-relay [::ffff:169.254.169.254]:80",
+        ],
     },
     row(
         44,

@@ -10,19 +10,32 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::process_tree::{MARKER, ProcessTree};
 use super::{End, Job, LaunchError, Running};
 use crate::sandbox::environment;
+use crate::sandbox::relay::Relay;
 
 pub struct Direct {
     child: Child,
     tree: ProcessTree,
+    relay: Option<Relay>,
 }
+
+/// Variables beside those that every command has.
+type More = [(String, String)];
 
 impl Direct {
     pub fn start(job: Job<'_>, writer: io::PipeWriter) -> Result<Self, LaunchError> {
+        Self::start_with(job, &[], writer)
+    }
+
+    fn start_with(job: Job<'_>, more: &More, writer: io::PipeWriter) -> Result<Self, LaunchError> {
         let marker = ProcessTree::new_marker();
-        let child = spawn(job, &marker, writer)
+        let child = spawn(job, &marker, more, writer)
             .map_err(|error| LaunchError::NotStarted(error.to_string()))?;
         let tree = ProcessTree::new(Pid::from_child(&child), marker);
-        Ok(Self { child, tree })
+        Ok(Self {
+            child,
+            tree,
+            relay: None,
+        })
     }
 }
 
@@ -30,23 +43,44 @@ impl Direct {
 impl Direct {
     /// By `sandbox-exec`; temporary files are where the user has them.
     pub fn start_confined(job: Job<'_>, writer: io::PipeWriter) -> Result<Self, LaunchError> {
-        use crate::sandbox::{seatbelt, secrets};
+        use std::net::{Ipv4Addr, TcpListener};
+
+        use crate::sandbox::{Strength, seatbelt, secrets};
+
+        if job.policy.strength() == Strength::Degraded {
+            let why = "--sandbox-degraded is for Linux; here it would hold nothing";
+            return Err(LaunchError::Refused(why.into()));
+        }
         let refused = |error: io::Error| LaunchError::Refused(format!("a folder for it: {error}"));
         let temporary = std::env::temp_dir().canonicalize().map_err(refused)?;
         let variable = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
         let home = variable("HOME");
+        let (relay, port, more) = match job.policy.network().hosts() {
+            Some(hosts) => {
+                let refused = |error| LaunchError::Refused(format!("its relay: {error}"));
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(refused)?;
+                let port = listener.local_addr().map_err(refused)?.port();
+                let relay = Relay::start(listener, hosts).map_err(refused)?;
+                (Some(relay), Some(port), environment::proxied(port, hosts))
+            }
+            None => (None, None, Vec::new()),
+        };
         let hidden = secrets::hidden(home.as_deref(), variable);
-        let profile = seatbelt::profile(job.policy, job.repository, &hidden);
+        let profile = seatbelt::profile(job.policy, job.repository, &hidden, port);
         let mut argv = vec![SANDBOX_EXEC.to_owned()];
         for (name, path) in seatbelt::parameters(job.workspace.root(), &temporary) {
             argv.extend(["-D".to_owned(), format!("{name}={path}")]);
         }
         argv.extend(["-p".to_owned(), profile]);
         argv.extend_from_slice(job.argv);
-        Self::start(Job { argv: &argv, ..job }, writer).map_err(|error| match error {
-            LaunchError::NotStarted(why) => LaunchError::Refused(format!("{SANDBOX_EXEC}: {why}")),
-            other => other,
-        })
+        let job = Job { argv: &argv, ..job };
+        match Self::start_with(job, &more, writer) {
+            Ok(direct) => Ok(Self { relay, ..direct }),
+            Err(LaunchError::NotStarted(why)) => {
+                Err(LaunchError::Refused(format!("{SANDBOX_EXEC}: {why}")))
+            }
+            Err(other) => Err(other),
+        }
     }
 }
 
@@ -73,12 +107,13 @@ impl Running for Direct {
     }
 
     fn stop(&mut self) -> io::Result<()> {
+        self.relay = None;
         self.tree.kill();
         self.child.wait().map(drop)
     }
 }
 
-fn spawn(job: Job<'_>, marker: &str, writer: io::PipeWriter) -> io::Result<Child> {
+fn spawn(job: Job<'_>, marker: &str, more: &More, writer: io::PipeWriter) -> io::Result<Child> {
     let folder = job.workspace.handle().try_clone_to_owned()?;
     let [program, arguments @ ..] = job.argv else {
         return Err(io::Error::other("no command"));
@@ -91,6 +126,7 @@ fn spawn(job: Job<'_>, marker: &str, writer: io::PipeWriter) -> io::Result<Child
         .env("PWD", job.workspace.root())
         .envs(job.environment.iter().map(|(name, value)| (name, value)))
         .env(MARKER, marker)
+        .envs(more.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer);

@@ -3,6 +3,8 @@
 //! and the end of every process that it started when it ends, is stopped or takes
 //! too long.
 
+#[cfg(target_os = "linux")]
+pub(super) mod descendants;
 mod direct;
 mod disk;
 mod follow;

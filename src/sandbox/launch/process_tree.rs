@@ -66,15 +66,9 @@ impl ProcessTree {
 mod linux {
     use std::collections::HashSet;
 
-    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    use rustix::process::{Pid, Signal};
 
-    struct Process {
-        pid: i32,
-        parent: i32,
-        session: i32,
-        /// Since boot, in clock ticks: with the id it names a process for ever.
-        started: u64,
-    }
+    use super::super::descendants::{all, and_descendants, send};
 
     /// Kills every living process that belongs to the command; says how many.
     pub(super) fn kill_members(leader: Pid, marker: &str) -> usize {
@@ -87,62 +81,11 @@ mod linux {
             .map(|p| p.pid)
             .collect();
         members.insert(leader);
-        loop {
-            let before = members.len();
-            members.extend(
-                processes
-                    .iter()
-                    .filter(|p| members.contains(&p.parent))
-                    .map(|p| p.pid)
-                    .collect::<Vec<_>>(),
-            );
-            if members.len() == before {
-                break;
-            }
-        }
+        let members = and_descendants(members, &processes);
         processes
             .iter()
-            .filter(|p| members.contains(&p.pid) && kill(p))
+            .filter(|p| members.contains(&p.pid) && send(p, Signal::KILL))
             .count()
-    }
-
-    /// Kills this process and not one that got its number since.
-    fn kill(process: &Process) -> bool {
-        let Some(pid) = Pid::from_raw(process.pid) else {
-            return false;
-        };
-        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
-            return false;
-        };
-        read(process.pid).is_some_and(|now| now.started == process.started)
-            && pidfd_send_signal(handle, Signal::KILL).is_ok()
-    }
-
-    fn all() -> Vec<Process> {
-        let Ok(entries) = std::fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter_map(read)
-            .collect()
-    }
-
-    /// None for a process that is gone or only waits to be reaped.
-    fn read(pid: i32) -> Option<Process> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may contain anything, parentheses too.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        if matches!(*fields.first()?, "Z" | "X") {
-            return None;
-        }
-        Some(Process {
-            pid,
-            parent: fields.get(1)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
     }
 
     fn has_variable(pid: i32, wanted: &str) -> bool {

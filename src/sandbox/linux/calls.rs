@@ -10,6 +10,7 @@ use seccompiler::{
 };
 
 use super::plan::Network;
+use crate::sandbox::Strength;
 
 const NOT_PERMITTED: &[i64] = &[
     libc::SYS_ptrace,
@@ -61,6 +62,32 @@ const NOT_PERMITTED: &[i64] = &[
 const OPEN_TREE_ATTR: i64 = 467;
 const FCHMODAT2: i64 = 452;
 
+/// What namespaces keep apart, for commands that have none: memory, signals and queues
+/// that programs of one user share, and how their processes run.
+const SHARED: &[i64] = &[
+    // Not even those with a name: nothing hides the user's other programs.
+    libc::SYS_socket,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+    libc::SYS_process_mrelease,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+];
+
+/// Calls that name a process by this argument; 0 is the caller itself.
+const OF_PROCESS: &[(i64, u8)] = &[(libc::SYS_prlimit64, 0), (libc::SYS_setpriority, 1)];
+
 /// Calls that give a file its mode, and which of their arguments that is. What root's
 /// guest makes is root's on the disk: a set-id file of it would be a way to root for
 /// every other user.
@@ -70,15 +97,21 @@ const MODES: &[(i64, u8)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_creat, 1),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, 2),
-    #[cfg(target_arch = "x86_64")]
     (libc::SYS_mknod, 1),
     (libc::SYS_fchmod, 1),
     (libc::SYS_fchmodat, 2),
     (FCHMODAT2, 2),
-    (libc::SYS_openat, 3),
     (libc::SYS_mknodat, 2),
 ];
+
+/// Calls that give one if they make the file, by flags in the argument before; else
+/// anything may stand there.
+const OPENS: &[(i64, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 2),
+    (libc::SYS_openat, 3),
+];
+const MAKES: [i32; 2] = [libc::O_CREAT, libc::O_TMPFILE];
 
 const NOT_THERE: &[i64] = &[
     // What they ask can't be seen; `clone` and `openat` are what programs use instead.
@@ -95,7 +128,7 @@ const X32: u32 = 0x4000_0000;
 
 /// # Errors
 /// When the filter can't be made or is not taken.
-pub fn restrict(network: Network) -> Result<(), String> {
+pub fn restrict(network: &Network, strength: Strength) -> Result<(), String> {
     let refused = |error: &dyn std::fmt::Display| error.to_string();
     let arch = std::env::consts::ARCH.try_into().map_err(|e| refused(&e))?;
     let program = |rules, errno: i32| -> Result<BpfProgram, String> {
@@ -107,6 +140,10 @@ pub fn restrict(network: Network) -> Result<(), String> {
     let mut denied: BTreeMap<i64, Vec<SeccompRule>> = whole(NOT_PERMITTED);
     denied.insert(OPEN_TREE_ATTR, vec![]);
     denied.extend(conditional(network).map_err(|e| refused(&e))?);
+    if strength == Strength::Degraded {
+        denied.extend(of_others().map_err(|e| refused(&e))?);
+        denied.extend(SHARED.iter().map(|call| (*call, vec![])));
+    }
     for program in [
         #[cfg(target_arch = "x86_64")]
         other_interface(),
@@ -118,9 +155,29 @@ pub fn restrict(network: Network) -> Result<(), String> {
     Ok(())
 }
 
+/// Calls about other processes of the same user.
+fn of_others() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    use SeccompCmpArgLen::Dword;
+    use SeccompCmpOp::{Eq, Ne};
+    let rule = |at, operator, value: u64| {
+        SeccompRule::new(vec![SeccompCondition::new(at, Dword, operator, value)?])
+    };
+    let others = OF_PROCESS
+        .iter()
+        .map(|(call, at)| Ok((*call, vec![rule(*at, Ne, 0)?])));
+    let mut rules = others.collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()?;
+    // 0 may also stand for all of a user's.
+    let of_user = rule(0, Eq, libc::PRIO_USER as u64)?;
+    rules
+        .entry(libc::SYS_setpriority)
+        .or_default()
+        .push(of_user);
+    Ok(rules)
+}
+
 /// Calls that depend on what they are asked.
 fn conditional(
-    network: Network,
+    network: &Network,
 ) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
     use SeccompCmpOp::{Eq, MaskedEq, Ne};
@@ -146,16 +203,23 @@ fn conditional(
             u64::from(request as u32),
         )?])
     });
+    let has = |at: u8, bits: u64| SeccompCondition::new(at, Dword, MaskedEq(bits), bits);
+    let set_ids = [libc::S_ISUID, libc::S_ISGID].map(u64::from);
     let modes = MODES.iter().map(|(call, at)| {
-        let bit = |bit: u32| {
-            let bit = u64::from(bit);
-            SeccompRule::new(vec![SeccompCondition::new(*at, Dword, MaskedEq(bit), bit)?])
-        };
-        Ok((*call, vec![bit(libc::S_ISUID)?, bit(libc::S_ISGID)?]))
+        let rules = set_ids.map(|bit| SeccompRule::new(vec![has(*at, bit)?]));
+        Ok((*call, rules.into_iter().collect::<Result<_, _>>()?))
+    });
+    let opens = OPENS.iter().map(|(call, at)| {
+        let both = set_ids
+            .iter()
+            .flat_map(|bit| MAKES.map(|makes| (*bit, makes as u64)));
+        let rules =
+            both.map(|(bit, makes)| SeccompRule::new(vec![has(*at, bit)?, has(*at - 1, makes)?]));
+        Ok((*call, rules.collect::<Result<_, _>>()?))
     });
     let families: &[i32] = match network {
         Network::Off => &[libc::AF_UNIX],
-        Network::Loopback => &[
+        Network::Loopback | Network::Hosts(_) => &[
             libc::AF_UNIX,
             libc::AF_INET,
             libc::AF_INET6,
@@ -166,6 +230,7 @@ fn conditional(
         .iter()
         .map(|family| SeccompCondition::new(0, Dword, Ne, *family as u64))
         .collect::<Result<_, _>>()?;
+    let modes = modes.chain(opens);
     let mut rules = modes.collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()?;
     rules.extend([
         (

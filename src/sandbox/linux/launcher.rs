@@ -14,7 +14,8 @@ use rustix::thread::UnshareFlags;
 use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
-use super::{NAME, calls, identity, paths, privileges, view};
+use super::{NAME, calls, degraded, handover, identity, paths, privileges, view};
+use crate::sandbox::Strength;
 
 /// If these arguments say that this process is the launcher: its whole life, and
 /// its exit code. The plan comes on standard input, a socket, on which the report is
@@ -39,6 +40,9 @@ pub fn launcher(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
 }
 
 fn launch(plan: &Plan, socket: &File) -> Result<(), Refusal> {
+    if let Some(grants) = &plan.grants {
+        return degraded::launch(plan, grants, socket);
+    }
     // Not later: the view may be half built when this process looks.
     let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
     let ids = IdMaps::new(plan).within(Layer::Identity, "maps of ids")?;
@@ -65,7 +69,7 @@ fn launch(plan: &Plan, socket: &File) -> Result<(), Refusal> {
     }
 }
 
-fn end_with_parent() -> Result<(), Refusal> {
+pub fn end_with_parent() -> Result<(), Refusal> {
     let end = Some(Signal::KILL);
     rustix::process::set_parent_process_death_signal(end).within(Layer::Namespaces, "its end")
 }
@@ -99,12 +103,16 @@ fn first(plan: &Plan, ids: &IdMaps, socket: &File) -> Result<Report, Refusal> {
     broken(plan, Layer::View)?;
     view::build(plan, ids)?;
     broken(plan, Layer::Network)?;
-    if plan.network == Network::Loopback {
+    if plan.network != Network::Off {
         process::raise_loopback().within(Layer::Network, "loopback")?;
+    }
+    if plan.network.hosts().is_some() {
+        handover::send(socket).within(Layer::Network, "its relay's port")?;
     }
     let signals = process::child_signals().within(Layer::Start, "signals")?;
     let command = start(plan)?;
-    follow(command, &signals, socket)
+    // cairn's end is the end of everything.
+    Ok(follow(command, &signals, socket)?.unwrap_or_else(|| std::process::exit(0)))
 }
 
 /// Once the command's process is there and its ids are known: nothing is needed any
@@ -117,7 +125,7 @@ fn settle(plan: &Plan) -> Result<(), Refusal> {
 }
 
 /// Standard output and error lead nowhere.
-fn silence(nothing: &File) -> rustix::io::Result<()> {
+pub fn silence(nothing: &File) -> rustix::io::Result<()> {
     rustix::stdio::dup2_stdout(nothing)?;
     rustix::stdio::dup2_stderr(nothing)
 }
@@ -193,17 +201,17 @@ fn confine_and_run(
         paths::restrict(plan).within(Layer::Landlock, "version 6")?;
     }
     broken(plan, Layer::Seccomp)?;
-    calls::restrict(plan.network).within(Layer::Seccomp, "its filter")?;
+    calls::restrict(&plan.network, Strength::Full).within(Layer::Seccomp, "its filter")?;
     broken(plan, Layer::Start)?;
     Err(process::execute(&plan.argv, &plan.environment)).within(Layer::Start, &plan.argv[0])
 }
 
-/// Reaps until the command has ended; cairn's end is the end of everything.
-fn follow(command: Pid, signals: &OwnedFd, socket: &File) -> Result<Report, Refusal> {
+/// Reaps until the command has ended, or the other side: then there is no report.
+pub fn follow(command: Pid, signals: &OwnedFd, socket: &File) -> Result<Option<Report>, Refusal> {
     loop {
         while let Ok(Some((ended, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if ended == command {
-                return Ok(report(status));
+                return Ok(Some(report(status)));
             }
         }
         let mut watched = [
@@ -215,7 +223,7 @@ fn follow(command: Pid, signals: &OwnedFd, socket: &File) -> Result<Report, Refu
             Err(error) => return Err(error).within(Layer::Start, "waiting"),
         }
         if !watched[0].revents().is_empty() {
-            std::process::exit(0);
+            return Ok(None);
         }
         let mut read = [0u8; 128];
         while rustix::io::read(signals, &mut read).is_ok_and(|read| read > 0) {}
@@ -230,13 +238,13 @@ fn report(status: WaitStatus) -> Report {
 }
 
 /// Returns when the other side has closed the connection.
-fn wait_for_end(mut socket: &File) {
+pub fn wait_for_end(mut socket: &File) {
     let mut byte = [0];
     while !matches!(socket.read(&mut byte), Ok(0)) {}
 }
 
 /// Fails if a test wants this layer to.
-fn broken(plan: &Plan, layer: Layer) -> Result<(), Refusal> {
+pub fn broken(plan: &Plan, layer: Layer) -> Result<(), Refusal> {
     match plan.broken == Some(layer) {
         true => Err("broken by a test").within(layer, "not set up"),
         false => Ok(()),

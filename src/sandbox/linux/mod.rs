@@ -5,6 +5,9 @@
 
 mod calls;
 mod cgroup;
+mod degraded;
+mod grants;
+mod handover;
 mod identity;
 mod launcher;
 mod mounts;

@@ -1,14 +1,17 @@
 //! What may be read and written by path, once more: Landlock holds by the file
 //! itself, whatever mounts there are.
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 
-use super::plan::{Network, Plan};
+use super::mounts::{self, Links};
+use super::plan::{Grants, Network, Plan};
 
 /// What is asked for, all of it: the first version with scopes.
 const VERSION: ABI = ABI::V6;
@@ -20,6 +23,15 @@ const DEVICES: [&str; 5] = [
     "/dev/full",
     "/dev/tty",
     "/dev/pts",
+];
+
+/// Where terminals are the user's own.
+const GRANTED_DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
 ];
 
 /// The version of Landlock that this kernel has; 0 for none.
@@ -53,27 +65,15 @@ pub fn restrict(plan: &Plan) -> Result<(), String> {
             .map_err(text)?;
     }
     let mut rules = rules.create().map_err(text)?;
-    let read = AccessFs::from_read(VERSION);
-    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let mut places = vec![(PathBuf::from("/"), read)];
-    places.extend(DEVICES.map(|path| (PathBuf::from(path), device)));
-    places.push((PathBuf::from("/dev/shm"), AccessFs::from_all(VERSION)));
-    for (path, _) in &plan.private {
-        places.push((PathBuf::from(path), AccessFs::from_all(VERSION)));
-    }
-    if plan.writable {
-        places.push((
-            PathBuf::from(&plan.workspace.path),
-            AccessFs::from_all(VERSION),
-        ));
-    }
-    for (path, access) in places {
-        let Ok(place) = PathFd::new(&path) else {
-            continue;
-        };
-        let access = match path.is_dir() {
-            true => access,
-            false => access & AccessFs::from_file(VERSION),
+    let places = match &plan.grants {
+        None => seen(plan),
+        Some(grants) => granted(grants),
+    };
+    for (place, access) in places {
+        let found = rustix::fs::fstat(&place).map_err(|error| error.to_string())?;
+        let access = match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => access,
+            _ => access & AccessFs::from_file(VERSION),
         };
         rules = rules
             .add_rule(PathBeneath::new(place, access))
@@ -84,4 +84,46 @@ pub fn restrict(plan: &Plan) -> Result<(), String> {
         RulesetStatus::FullyEnforced => Ok(()),
         _ => Err("only a part of it is enforced".into()),
     }
+}
+
+type Places = Vec<(OwnedFd, BitFlags<AccessFs>)>;
+
+fn open(path: &str) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
+}
+
+/// Of a view: all of it, and what can be written there.
+fn seen(plan: &Plan) -> Places {
+    let (read, all) = (AccessFs::from_read(VERSION), AccessFs::from_all(VERSION));
+    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let workspace = plan.writable.then_some((plan.workspace.path.as_str(), all));
+    let private = plan.private.iter().map(|(path, _)| (path.as_str(), all));
+    [("/", read), ("/dev/shm", all)]
+        .into_iter()
+        .chain(DEVICES.map(|path| (path, device)))
+        .chain(private)
+        .chain(workspace)
+        .filter_map(|(path, access)| Some((open(path)?, access)))
+        .collect()
+}
+
+/// Without a view. This process is in the workspace already: what is granted there is
+/// found from here, and by no link, as another command may be making some.
+fn granted(grants: &Grants) -> Places {
+    let (read, all) = (AccessFs::from_read(VERSION), AccessFs::from_all(VERSION));
+    let device = AccessFs::ReadFile | AccessFs::WriteFile;
+    let elsewhere = grants.read.iter().map(|path| (path.as_str(), read));
+    let elsewhere = elsewhere
+        .chain(GRANTED_DEVICES.map(|path| (path, device)))
+        .chain([(grants.temporary.as_str(), all)])
+        .filter_map(|(path, access)| Some((open(path)?, access)));
+    let there = grants.read_there.iter().map(|path| (path, read));
+    let there = there
+        .chain(grants.write_there.iter().map(|path| (path, all)))
+        .filter_map(|(path, access)| {
+            let place = mounts::find(CWD, Path::new(path), Links::Refused).ok()?;
+            Some((place, access))
+        });
+    elsewhere.chain(there).collect()
 }

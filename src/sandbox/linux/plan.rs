@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use crate::sandbox::policy::Network;
+pub use crate::sandbox::network::Network;
 
 /// More than any plan or report has.
 const MOST_BYTES: usize = 16 << 20;
@@ -35,8 +35,23 @@ pub struct Plan {
     /// Whom the command runs as, if this is started by root.
     pub guest: Option<Guest>,
     pub limits: ProcessLimits,
+    /// What it may reach instead of a view of its own, if there are no namespaces.
+    pub grants: Option<Grants>,
     /// A layer that is to fail, for tests: this can only refuse.
     pub broken: Option<Layer>,
+}
+
+/// What a command reaches that has no view of its own: nothing else. Each with all
+/// below it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grants {
+    /// Absolute.
+    pub read: Vec<String>,
+    /// Beneath the workspace and relative to it, `.` for itself.
+    pub read_there: Vec<String>,
+    pub write_there: Vec<String>,
+    /// A folder of its own, absolute, which is made for it and taken away again.
+    pub temporary: String,
 }
 
 /// A folder, by its name and by what it is.
@@ -96,6 +111,8 @@ impl fmt::Display for Layer {
 /// What became of the command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
+    /// Not the last one: here is the port to answer at.
+    Listening,
     Exit(i32),
     Signal(i32),
     /// It was not started.

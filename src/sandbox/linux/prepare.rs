@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup::GroupLimits;
 use super::plan::{Guest, Layer, Place, Plan, ProcessLimits};
-use super::sockets;
+use super::{grants, handover, sockets, usage};
 use crate::sandbox::launch::Job;
 use crate::sandbox::protected::{Hold, Protected};
-use crate::sandbox::{Mode, environment, secrets};
+use crate::sandbox::{Mode, Network, Policy, Strength, environment, secrets};
 
 /// Whom commands of root run as: a number that no account and no container uses.
 const GUEST: Guest = Guest { id: 1_900_000_000 };
@@ -62,6 +62,24 @@ fn available_memory() -> Option<u64> {
 /// is refused.
 const BROKEN: &str = "CAIRN_TEST_BREAK_LAYER";
 
+/// What can't be done without namespaces.
+///
+/// # Errors
+/// When it was asked for: says what.
+pub fn check(policy: &Policy) -> Result<(), String> {
+    let is_root = rustix::process::geteuid().is_root();
+    match policy.strength() {
+        Strength::Full => Ok(()),
+        Strength::Degraded if is_root => {
+            Err("--sandbox-degraded is not for root: start cairn as an ordinary user".into())
+        }
+        Strength::Degraded if *policy.network() != Network::Off => {
+            Err("--sandbox-degraded has no network of its own: leave out --net".into())
+        }
+        Strength::Degraded => Ok(()),
+    }
+}
+
 /// What a command is to be given; `protected` is what there is in the workspace.
 ///
 /// # Errors
@@ -104,7 +122,21 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
         environment.retain(|(other, _)| other != name);
         environment.push((name.clone(), value.clone()));
     }
+    if let Some(hosts) = policy.network().hosts() {
+        environment.extend(environment::proxied(handover::PORT, hosts));
+    }
     let mut hidden = texts(&secrets::hidden(home.as_deref(), variable))?;
+    let mut limits = LIMITS;
+    let grants = match policy.strength() {
+        Strength::Full => None,
+        Strength::Degraded => {
+            let grants = grants::of(workspace, protected, &hidden, home.as_deref())?;
+            environment.push(("TMPDIR".to_owned(), grants.temporary.clone()));
+            // The user's other programs count.
+            limits.processes += usage::threads();
+            Some(grants)
+        }
+    };
     hidden.extend(sockets::found().iter().filter_map(|path| text(path).ok()));
     Ok(Plan {
         argv: job.argv.to_vec(),
@@ -115,14 +147,15 @@ pub fn plan(job: Job<'_>, protected: &[Protected]) -> io::Result<Plan> {
             inode,
         },
         writable: policy.mode() != Mode::ReadOnly,
-        network: policy.network(),
+        network: policy.network().clone(),
         held: held(protected, Hold::InPlace)?,
         protected: held(protected, Hold::AsItIs)?,
         hidden,
         private,
         kept,
         guest,
-        limits: LIMITS,
+        limits,
+        grants,
         broken: broken(),
     })
 }
@@ -142,7 +175,7 @@ fn texts(paths: &[PathBuf]) -> io::Result<Vec<String>> {
     paths.iter().map(|path| text(path)).collect()
 }
 
-fn text(path: &Path) -> io::Result<String> {
+pub fn text(path: &Path) -> io::Result<String> {
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| io::Error::other(format!("{}: the name is not Unicode", path.display())))
 }

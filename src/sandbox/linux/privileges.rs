@@ -41,7 +41,6 @@ pub fn drop_all(guest: Option<Guest>) -> io::Result<()> {
     for capability in &all {
         remove_capability_from_bounding_set(*capability)?;
     }
-    clear_ambient_capability_set()?;
     let bits = CapabilitiesSecureBits::NO_ROOT
         | CapabilitiesSecureBits::NO_ROOT_LOCKED
         | CapabilitiesSecureBits::NO_SETUID_FIXUP
@@ -53,6 +52,19 @@ pub fn drop_all(guest: Option<Guest>) -> io::Result<()> {
     if let Some(guest) = guest {
         become_guest(guest)?;
     }
+    drop_held()?;
+    for capability in all {
+        if capability_is_in_bounding_set(capability)? {
+            return Err(io::Error::other("some can be had again"));
+        }
+    }
+    Ok(())
+}
+
+/// Drops what this process has; it gets none by a file either. That is all that an
+/// ordinary user can do, and enough for one.
+pub fn drop_held() -> io::Result<()> {
+    clear_ambient_capability_set()?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
@@ -60,15 +72,8 @@ pub fn drop_all(guest: Option<Guest>) -> io::Result<()> {
     };
     set_capabilities(None, none)?;
     set_no_new_privs(true)?;
-
-    let left = capabilities(None)?;
-    if left != none {
+    if capabilities(None)? != none {
         return Err(io::Error::other("some are left"));
-    }
-    for capability in all {
-        if capability_is_in_bounding_set(capability)? {
-            return Err(io::Error::other("some can be had again"));
-        }
     }
     match no_new_privs()? {
         true => Ok(()),

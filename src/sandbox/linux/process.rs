@@ -40,6 +40,15 @@ pub fn shut_in() -> io::Result<()> {
     }
 }
 
+/// From now on what loses its parent becomes this process' child.
+pub fn adopt() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// A descriptor that can be read when a child has ended.
 pub fn child_signals() -> io::Result<OwnedFd> {
     // SAFETY: the set is initialised by `sigemptyset`, and outlives the calls.

@@ -12,13 +12,22 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Group;
-use super::plan::{Layer, Report, receive, send};
-use super::{NAME, prepare, usage};
+use super::plan::{Layer, Report, send};
+use super::{NAME, handover, prepare, usage};
+use crate::sandbox::Strength;
 use crate::sandbox::launch::{End, Job, LaunchError, Running};
+use crate::sandbox::network::Network;
 use crate::sandbox::protected::Protected;
+use crate::sandbox::relay::Relay;
 
 /// How long a launcher may take to end once it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// It has to find what is left of a command, one by one.
+const DEGRADED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Nobody else chooses it.
+const WAY_OUT: &str = "; --sandbox-degraded does without namespaces and holds less";
 
 /// How often memory is counted where the system does not do it.
 const COUNTED: Duration = Duration::from_millis(100);
@@ -31,6 +40,9 @@ struct Launched {
     group: Option<Group>,
     memory: u64,
     counted: Instant,
+    network: Network,
+    strength: Strength,
+    relay: Option<Relay>,
 }
 
 /// Starts `program`, which is cairn itself, as the launcher of a command that
@@ -41,6 +53,7 @@ pub fn start(
     (protected, memory): (&[Protected], Option<u64>),
     output: io::PipeWriter,
 ) -> Result<impl Running + use<>, LaunchError> {
+    prepare::check(job.policy).map_err(LaunchError::Refused)?;
     let plan = prepare::plan(job, protected)?;
     let (ours, theirs) = UnixStream::pair()?;
     let process = Command::new(program)
@@ -60,6 +73,9 @@ pub fn start(
         group,
         memory: limits.memory,
         counted: Instant::now(),
+        network: job.policy.network().clone(),
+        strength: job.policy.strength(),
+        relay: None,
     };
     if let Some(socket) = &launched.socket {
         send(socket, &plan)?;
@@ -101,15 +117,31 @@ impl Running for Launched {
             Ok(_) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
-        match receive(socket) {
-            Ok(Report::Exit(code)) => Ok(Some(self.ended(End::Exit(code)))),
-            Ok(Report::Signal(signal)) => Ok(Some(self.ended(End::Signal(signal)))),
-            Ok(Report::Refused(refusal)) if refusal.layer == Layer::Start => {
+        let Ok((report, port)) = handover::receive(socket) else {
+            // The launcher was killed, and all others with it.
+            return Ok(Some(self.ended(End::Signal(libc::SIGKILL))));
+        };
+        match report {
+            Report::Listening => {
+                if let (Some(port), Some(hosts)) = (port, self.network.hosts()) {
+                    let relay = Relay::start(port, hosts);
+                    let refused = |error| LaunchError::Refused(format!("its relay: {error}"));
+                    self.relay = Some(relay.map_err(refused)?);
+                }
+                Ok(None)
+            }
+            Report::Exit(code) => Ok(Some(self.ended(End::Exit(code)))),
+            Report::Signal(signal) => Ok(Some(self.ended(End::Signal(signal)))),
+            Report::Refused(refusal) if refusal.layer == Layer::Start => {
                 Err(LaunchError::NotStarted(refusal.why))
             }
-            Ok(Report::Refused(refusal)) => Err(LaunchError::Refused(refusal.to_string())),
-            // The launcher was killed, and all others with it.
-            Err(_) => Ok(Some(self.ended(End::Signal(libc::SIGKILL)))),
+            Report::Refused(refusal) => {
+                let way_out = match refusal.layer {
+                    Layer::Namespaces => WAY_OUT,
+                    _ => "",
+                };
+                Err(LaunchError::Refused(format!("{refusal}{way_out}")))
+            }
         }
     }
 
@@ -127,7 +159,12 @@ impl Running for Launched {
 
     fn stop(&mut self) -> io::Result<()> {
         self.socket = None;
-        let patience = Instant::now() + PATIENCE;
+        self.relay = None;
+        let patience = match self.strength {
+            Strength::Full => PATIENCE,
+            Strength::Degraded => DEGRADED_PATIENCE,
+        };
+        let patience = Instant::now() + patience;
         loop {
             if self.process.try_wait()?.is_some() {
                 return Ok(());

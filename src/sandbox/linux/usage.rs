@@ -29,6 +29,25 @@ pub fn resident(ancestor: u32) -> u64 {
     own.filter_map(|process| anonymous(*process)).sum()
 }
 
+/// Threads of this process' user.
+pub fn threads() -> u64 {
+    let user = rustix::process::getuid().as_raw();
+    let threads = |entry: fs::DirEntry| {
+        let _: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()
+        };
+        match field("Uid:")?.parse::<u32>().ok()? == user {
+            true => field("Threads:")?.parse::<u64>().ok(),
+            false => None,
+        }
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(threads).sum()
+}
+
 fn parent(process: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let fields = stat.rsplit_once(')')?.1;

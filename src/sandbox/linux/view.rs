@@ -37,7 +37,10 @@ const SHARED_MEMORY_BYTES: u64 = 256 << 20;
 /// Builds the view and enters it.
 pub fn build(plan: &Plan, ids: &IdMaps) -> Result<(), Refusal> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", private).within(Layer::View, "keeping mounts to itself")?;
+    mount_change("/", private).within(
+        Layer::Namespaces,
+        "this system does not let a user mount in them",
+    )?;
     let old = mounts::root().within(Layer::View, "/")?;
     let workspace = workspace(&old, plan, ids)?;
     let mut kept = Vec::new();
