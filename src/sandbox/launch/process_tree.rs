@@ -68,23 +68,18 @@ mod linux {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    struct Process {
-        pid: i32,
-        parent: i32,
-        session: i32,
-        /// Since boot, in clock ticks: with the id it names a process for ever.
-        started: u64,
-    }
+    use crate::sandbox::linux::processes::Process;
 
     /// Kills every living process that belongs to the command; says how many.
     pub(super) fn kill_members(leader: Pid, marker: &str) -> usize {
-        let leader = leader.as_raw_pid();
-        let processes = all();
+        let leader = leader.as_raw_pid().unsigned_abs();
+        let mut processes = Process::all();
+        processes.retain(|process| !process.ended);
         let wanted = format!("{}={marker}", super::MARKER);
-        let mut members: HashSet<i32> = processes
+        let mut members: HashSet<u32> = processes
             .iter()
-            .filter(|p| p.pid == leader || p.session == leader || has_variable(p.pid, &wanted))
-            .map(|p| p.pid)
+            .filter(|p| p.id == leader || p.session == leader || has_variable(p.id, &wanted))
+            .map(|p| p.id)
             .collect();
         members.insert(leader);
         loop {
@@ -93,7 +88,7 @@ mod linux {
                 processes
                     .iter()
                     .filter(|p| members.contains(&p.parent))
-                    .map(|p| p.pid)
+                    .map(|p| p.id)
                     .collect::<Vec<_>>(),
             );
             if members.len() == before {
@@ -102,50 +97,23 @@ mod linux {
         }
         processes
             .iter()
-            .filter(|p| members.contains(&p.pid) && kill(p))
+            .filter(|p| members.contains(&p.id) && kill(p))
             .count()
     }
 
     /// Kills this process and not one that got its number since.
     fn kill(process: &Process) -> bool {
-        let Some(pid) = Pid::from_raw(process.pid) else {
+        let Some(pid) = i32::try_from(process.id).ok().and_then(Pid::from_raw) else {
             return false;
         };
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
             return false;
         };
-        read(process.pid).is_some_and(|now| now.started == process.started)
+        Process::of(process.id).is_some_and(|now| now.started == process.started && !now.ended)
             && pidfd_send_signal(handle, Signal::KILL).is_ok()
     }
 
-    fn all() -> Vec<Process> {
-        let Ok(entries) = std::fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter_map(read)
-            .collect()
-    }
-
-    /// None for a process that is gone or only waits to be reaped.
-    fn read(pid: i32) -> Option<Process> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may contain anything, parentheses too.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        if matches!(*fields.first()?, "Z" | "X") {
-            return None;
-        }
-        Some(Process {
-            pid,
-            parent: fields.get(1)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
-    }
-
-    fn has_variable(pid: i32, wanted: &str) -> bool {
+    fn has_variable(pid: u32, wanted: &str) -> bool {
         std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
             environment
                 .split(|b| *b == 0)

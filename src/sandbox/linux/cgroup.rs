@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::processes::Process;
+
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Of all processes of a command.
@@ -144,10 +146,10 @@ struct Owner {
 
 impl Owner {
     fn this() -> Option<Self> {
-        let process = std::process::id();
+        let Process { id, started, .. } = Process::this()?;
         Some(Self {
-            process,
-            started: started(process)?,
+            process: id,
+            started,
         })
     }
 
@@ -164,16 +166,8 @@ impl Owner {
     }
 
     fn is_alive(self) -> bool {
-        started(self.process) == Some(self.started)
+        Process::of(self.process).is_some_and(|process| process.started == self.started)
     }
-}
-
-/// When a process started, in ticks since boot.
-fn started(process: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may contain anything.
-    let fields = stat.rsplit_once(')')?.1;
-    fields.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Where this process can make groups that count something.

@@ -13,6 +13,7 @@ mod plan;
 mod prepare;
 mod privileges;
 mod process;
+pub(super) mod processes;
 mod sockets;
 mod spawn;
 mod usage;
