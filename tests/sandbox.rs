@@ -55,6 +55,20 @@ fn the_status_is_the_commands() {
     assert_eq!(slow.errors, "cairn: timed out after 1 s, killed\n");
 }
 
+/// What cairn was told to ignore is not ignored by what it runs.
+#[test]
+fn signals_are_as_a_program_expects_them() {
+    let cairn = env!("CARGO_BIN_EXE_cairn");
+    let script =
+        format!("trap '' HUP INT TERM USR1; exec {cairn} sandbox -- cat /proc/self/status");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for none in ["SigBlk:", "SigIgn:"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(none));
+        assert_eq!(line.map(str::trim), Some("0000000000000000"), "{text}");
+    }
+}
+
 /// What is written lands as the owner's, whoever started cairn.
 #[test]
 fn a_workspace_is_worked_in() {

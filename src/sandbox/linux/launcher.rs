@@ -15,6 +15,7 @@ use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
 use super::{NAME, calls, identity, paths, privileges, view};
+use crate::sandbox::signals;
 
 /// If these arguments say that this process is the launcher: its whole life, and
 /// its exit code. The plan comes on standard input, a socket, on which the report is
@@ -173,7 +174,7 @@ fn confine_and_run(
     rustix::process::setsid().within(Layer::Start, step)?;
     let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing).within(Layer::Start, "stdin")?;
-    process::reset_signals().within(Layer::Start, step)?;
+    signals::reset().within(Layer::Start, step)?;
     broken(plan, Layer::Identity)?;
     if plan.guest.is_some() {
         rustix::thread::set_thread_groups(&[]).within(Layer::Identity, "groups")?;

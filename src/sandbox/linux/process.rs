@@ -57,21 +57,6 @@ pub fn child_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// As a program expects to be started: no signal blocked or ignored.
-pub fn reset_signals() -> io::Result<()> {
-    // SAFETY: as above; the default action is valid for every signal.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) != 0
-            || libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
-}
-
 /// Becomes another program, looked up in its own `PATH`; returns only if that fails.
 pub fn execute(argv: &[String], environment: &[(String, String)]) -> io::Error {
     let strings = |all: Vec<String>| {
