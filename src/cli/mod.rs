@@ -5,6 +5,7 @@ mod bench;
 pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
+mod doctor;
 mod exit;
 mod folders;
 pub mod inspect;
@@ -54,6 +55,10 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Repl(inner)) => repl(&inner.or(run)),
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
+        }
+        Some(Command::Doctor(mut args)) => {
+            args.model = args.model.or(run.model);
+            doctor::run(&args)
         }
         Some(Command::Bench(args)) => bench::run(&args, &run),
         Some(Command::Inspect(args)) => look::inspect(&args),

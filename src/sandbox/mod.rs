@@ -15,6 +15,7 @@ pub mod sanitize;
 #[cfg(any(test, target_os = "macos"))]
 mod seatbelt;
 mod secrets;
+pub mod selftest;
 mod signals;
 pub mod text;
 mod walk;

@@ -3,6 +3,7 @@
 //! version 1 or 2. A group is a folder, which goes when the command has ended; those
 //! of a cairn that was killed go with the next start.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,6 +122,36 @@ impl Drop for Group {
                 }
             }
         }
+    }
+}
+
+/// How memory and processes of a command are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    Groups1,
+    Groups2,
+    /// By each process' own limits, and by looking.
+    Counting,
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Groups1 => "cgroup v1",
+            Self::Groups2 => "cgroup v2",
+            Self::Counting => "rlimit",
+        })
+    }
+}
+
+/// What this user can have, found out by having it.
+pub fn means(limits: &GroupLimits) -> Means {
+    match Group::new(limits) {
+        None => Means::Counting,
+        Some(group) => match group.folders.iter().any(|(kind, _)| *kind == Kind::Unified) {
+            true => Means::Groups2,
+            false => Means::Groups1,
+        },
     }
 }
 

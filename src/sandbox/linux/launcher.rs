@@ -14,15 +14,15 @@ use rustix::thread::UnshareFlags;
 use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
-use super::{NAME, calls, identity, paths, privileges, view};
+use super::{NAME, calls, identity, paths, privileges, probe, view};
 use crate::sandbox::signals;
 
-/// If these arguments say that this process is the launcher: its whole life, and
-/// its exit code. The plan comes on standard input, a socket, on which the report is
+/// If these arguments say that this process is the launcher, or the probe of the
+/// self-test: its whole life, and its exit code. The plan comes on standard input, a socket, on which the report is
 /// given, too; output is the command's. Nothing may have been done before.
 pub fn launcher(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
     if arguments.next()? != NAME {
-        return None;
+        return probe::probe(arguments);
     }
     // Whatever cairn itself was started with stays outside.
     if process::close_others().is_err() {

@@ -12,13 +12,13 @@ pub enum Forked {
     Parent(Pid),
 }
 
+/// # Errors
+/// When there may be no more processes.
 pub fn fork() -> io::Result<Forked> {
-    // SAFETY: the launcher has one thread, so no lock is held by another.
-    let id = unsafe { libc::fork() };
-    match Pid::from_raw(id) {
-        Some(child) if id > 0 => Ok(Forked::Parent(child)),
-        None if id == 0 => Ok(Forked::Child),
-        _ => Err(io::Error::last_os_error()),
+    // SAFETY: launcher and probe have one thread, so no lock is held by another.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        id => Ok(Pid::from_raw(id).map_or(Forked::Child, Forked::Parent)),
     }
 }
 
