@@ -319,35 +319,6 @@ fn groups_of(cairn: u32) -> usize {
         .count()
 }
 
-/// With the connection to cairn everything ends, whatever it does about signals.
-#[test]
-fn nothing_outlives_cairn() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = "trap '' TERM INT HUP; (setsid sleep 987654 &); touch up; sleep 987654";
-    let mut cairn = Command::new(env!("CARGO_BIN_EXE_cairn"))
-        .args(["sandbox", "--workspace"])
-        .arg(folder.path())
-        .args(["--", "sh", "-c", script])
-        .spawn()
-        .unwrap();
-    let wait = |what: &dyn Fn() -> bool| {
-        for _ in 0..500 {
-            if what() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("not in five seconds");
-    };
-    wait(&|| folder.path().join("up").exists() && sleepers("987654") == 2);
-    cairn.kill().unwrap();
-    cairn.wait().unwrap();
-    wait(&|| sleepers("987654") == 0);
-    // What only the system knows of goes with the next start.
-    assert_eq!(run("true").status, 0);
-    assert_eq!(groups_of(cairn.id()), 0);
-}
-
 /// Processes that sleep for so long.
 fn sleepers(seconds: &str) -> usize {
     let wanted = format!("sleep\0{seconds}\0");

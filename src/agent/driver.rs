@@ -110,6 +110,11 @@ impl Agent {
         })
     }
 
+    /// More for the user to read before the first turn.
+    pub fn warn(&mut self, lines: Vec<String>) {
+        self.warnings.extend(lines);
+    }
+
     /// Lines for the user before the first turn.
     pub fn notices(&self) -> Vec<String> {
         let notice = self.persona.as_ref().map(|p| p.notice.clone());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::SandboxArgs;
+use super::setup;
 use super::signals::{self, Manner};
 use crate::agent::{Exit, Stop};
 use crate::sandbox::launch::{self, CommandLimits, End, Job, LaunchError, Launcher};
@@ -55,7 +56,9 @@ pub fn run(args: SandboxArgs) -> u8 {
             .memory
             .map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
-    launch::sweep();
+    for line in setup::left_behind(&workspace) {
+        say(&line);
+    }
     let terminal = io::stdout().is_terminal();
     let mut broken = false;
     let mut pass_on = |bytes: &[u8]| broken |= print(bytes, terminal).is_err();

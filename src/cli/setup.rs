@@ -6,7 +6,7 @@ use super::args::{Allow, RunArgs, Switch};
 use super::load;
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Policy, Rules, Workspace};
+use crate::sandbox::{Decision, Policy, Rules, Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -61,18 +61,41 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
             Switch::Off => Thinking::Off,
         }),
     };
-    launch::sweep();
+    let left = left_behind(&workspace);
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);
-    Agent::new(
+    let mut agent = Agent::new(
         &loaded.bundle,
         loaded.engine,
         toolbox,
         settings,
         stop.clone(),
     )
-    .map_err(|message| Failure::new(Reason::Bundle, message))
+    .map_err(|message| Failure::new(Reason::Bundle, message))?;
+    agent.warn(left);
+    Ok(agent)
+}
+
+/// Clears up after cairns that were killed; a line for each thing that was found in
+/// the workspace and renamed.
+pub(super) fn left_behind(workspace: &Workspace) -> Vec<String> {
+    // In this order: what still runs has its group.
+    let recovered = launch::recover(workspace);
+    launch::sweep();
+    match recovered {
+        Ok(moved) => moved
+            .iter()
+            .map(|(from, to)| {
+                let [from, to] = [from, to].map(|path| path.to_string_lossy());
+                format!("a command whose cairn was killed may have made {from}: it is now {to}")
+            })
+            .map(|line| sanitize::for_line(&line).into_owned())
+            .collect(),
+        Err(error) => vec![format!(
+            "what a command may have left when its cairn was killed can't be looked for: {error}"
+        )],
+    }
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.

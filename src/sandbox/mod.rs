@@ -6,6 +6,7 @@
 
 mod atomic;
 mod environment;
+mod journal;
 pub mod launch;
 #[cfg(target_os = "linux")]
 mod linux;

@@ -72,6 +72,13 @@ pub(super) struct Protected {
     inode: u64,
 }
 
+impl Protected {
+    /// Device and inode.
+    pub(super) fn file(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+}
+
 /// All that is protected in the workspace, in order. A folder that can't be read is
 /// passed over: who runs here can't write in it either.
 pub(super) fn find(workspace: &Workspace) -> io::Result<Vec<Protected>> {
@@ -109,17 +116,17 @@ fn descend(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<Protected>) -> 
 }
 
 /// Takes away what was not there before, by giving it a name that means nothing.
-/// Returns the old and the new name of each. What counts is the file: one that a
+/// Returns the old and the new name of each. `before` are devices and inodes: what
+/// counts is the file: one that a
 /// folder around it took elsewhere is still as it was, and another one in its old
 /// place is not.
 pub(super) fn quarantine(
     workspace: &Workspace,
-    before: &[Protected],
+    before: &HashSet<(u64, u64)>,
 ) -> io::Result<Vec<(PathBuf, PathBuf)>> {
-    let known: HashSet<(u64, u64)> = before.iter().map(|p| (p.device, p.inode)).collect();
     let mut moved = Vec::new();
     for found in find(workspace)? {
-        if known.contains(&(found.device, found.inode)) {
+        if before.contains(&found.file()) {
             continue;
         }
         let path = found.path;
@@ -181,6 +188,7 @@ mod tests {
         let names: Vec<PathBuf> = before.iter().map(|found| found.path.clone()).collect();
         let expected = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
         assert_eq!(names, expected);
+        let before = before.iter().map(Protected::file).collect();
         assert_eq!(quarantine(&workspace, &before).unwrap(), []);
 
         fs::write(at(".envrc"), "new").unwrap();

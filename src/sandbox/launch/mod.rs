@@ -13,8 +13,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::journal;
 use super::policy::{Mode, Policy};
-use super::protected;
+use super::protected::{self, Protected};
 use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
@@ -58,6 +59,15 @@ impl Launcher {
 pub fn sweep() {
     #[cfg(target_os = "linux")]
     super::linux::sweep();
+}
+
+/// Takes away what commands of cairns that were killed have made in a workspace and
+/// may not, before anything new runs in it. Returns the old and the new names.
+///
+/// # Errors
+/// When the workspace can't be searched, or something can't be renamed.
+pub fn recover(workspace: &Workspace) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    journal::recover(workspace)
 }
 
 /// Why a command did not run.
@@ -172,7 +182,50 @@ pub fn run(
         Mode::Danger => None,
         _ => Some(protected::find(job.workspace)?),
     };
-    let mut running: Box<dyn Running> = match (job.launcher, &before) {
+    let entry = match &before {
+        Some(before) => journal::begin(job.workspace, before),
+        None => None,
+    };
+    let mut running = match start(job, before.as_deref(), limits, writer) {
+        Ok(running) => running,
+        Err(error) => {
+            if let Some(entry) = entry {
+                entry.end();
+            }
+            return Err(error);
+        }
+    };
+    let mut disk = Disk::of(job.workspace);
+    let mut follower = Follower::new(pipe, limits, output);
+    let end = follower.follow(running.as_mut(), &mut disk, cancelled);
+    running.stop()?;
+    follower.drain()?;
+    // However it ended.
+    let quarantined = match &before {
+        Some(before) => {
+            let before = before.iter().map(Protected::file).collect();
+            protected::quarantine(job.workspace, &before)?
+        }
+        None => Vec::new(),
+    };
+    if let Some(entry) = entry {
+        entry.end();
+    }
+    Ok(Finished {
+        output: follower.finish(),
+        end: end?,
+        quarantined,
+    })
+}
+
+/// Starts the command, confined if there is a list of what is `protected`.
+fn start(
+    job: Job<'_>,
+    protected: Option<&[Protected]>,
+    limits: &CommandLimits,
+    writer: io::PipeWriter,
+) -> Result<Box<dyn Running>, LaunchError> {
+    Ok(match (job.launcher, protected) {
         #[cfg(target_os = "linux")]
         (Launcher::Confined { program }, Some(protected)) => Box::new(super::linux::start(
             program,
@@ -183,21 +236,6 @@ pub fn run(
         #[cfg(target_os = "macos")]
         (Launcher::Seatbelt, Some(_)) => Box::new(Direct::start_confined(job, writer)?),
         _ => Box::new(Direct::start(job, writer)?),
-    };
-    let mut disk = Disk::of(job.workspace);
-    let mut follower = Follower::new(pipe, limits, output);
-    let end = follower.follow(running.as_mut(), &mut disk, cancelled);
-    running.stop()?;
-    follower.drain()?;
-    // However it ended.
-    let quarantined = match &before {
-        Some(before) => protected::quarantine(job.workspace, before)?,
-        None => Vec::new(),
-    };
-    Ok(Finished {
-        output: follower.finish(),
-        end: end?,
-        quarantined,
     })
 }
 

@@ -111,16 +111,18 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for (_, folder) in &self.folders {
-            // The last process may still be on its way out.
-            for _ in 0..1000 {
-                match fs::remove_dir(folder) {
-                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        std::thread::sleep(std::time::Duration::from_micros(200));
-                    }
-                    _ => break,
-                }
+        self.folders.iter().for_each(|(_, folder)| remove(folder));
+    }
+}
+
+fn remove(folder: &Path) {
+    // The last process may still be on its way out.
+    for _ in 0..1000 {
+        match fs::remove_dir(folder) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                std::thread::sleep(std::time::Duration::from_micros(200));
             }
+            _ => break,
         }
     }
 }
@@ -162,7 +164,7 @@ pub fn sweep() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(Owner::of_group);
             if owner.is_some_and(|owner| !owner.is_alive()) {
-                let _ = fs::remove_dir(entry.path());
+                remove(&entry.path());
             }
         }
     }

@@ -2,10 +2,11 @@
 //! of the new namespaces, which ends with the connection to cairn and takes
 //! everything with it; and the command.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -14,8 +15,40 @@ use rustix::thread::UnshareFlags;
 use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
+use super::processes::Process;
 use super::{NAME, calls, identity, paths, privileges, probe, view};
 use crate::sandbox::signals;
+
+/// What the launcher and the first process call themselves.
+const LAUNCHER: &CStr = c"cairn-launcher";
+
+/// How long what was killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until the launchers of cairns that were killed have ended, and all that
+/// they started with them. `living` are cairns that run commands.
+pub fn wait_for_orphans(living: &[u32]) {
+    let until = Instant::now() + PATIENCE;
+    let is_launcher = |process: &Process| process.name.as_bytes() == LAUNCHER.to_bytes();
+    while Instant::now() < until {
+        let all = Process::all();
+        let by_id = |id: u32| all.iter().find(|process| process.id == id);
+        let orphan = all
+            .iter()
+            .filter(|p| is_launcher(p) && !p.ended)
+            .any(|launcher| {
+                let mut above = launcher.parent;
+                while let Some(parent) = by_id(above).filter(|parent| is_launcher(parent)) {
+                    above = parent.parent;
+                }
+                !living.contains(&above)
+            });
+        if !orphan {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// If these arguments say that this process is the launcher, or the probe of the
 /// self-test: its whole life, and its exit code. The plan comes on standard input, a socket, on which the report is
@@ -24,6 +57,8 @@ pub fn launcher(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
     if arguments.next()? != NAME {
         return probe::probe(arguments);
     }
+    // By this they are found if cairn is killed; without it nothing else changes.
+    let _ = rustix::thread::set_name(LAUNCHER);
     // Whatever cairn itself was started with stays outside.
     if process::close_others().is_err() {
         return Some(2);

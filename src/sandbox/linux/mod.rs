@@ -23,6 +23,7 @@ mod view;
 
 pub(super) use cgroup::{Means, sweep};
 pub use launcher::launcher;
+pub(super) use launcher::wait_for_orphans;
 pub(super) use paths::version as landlock_version;
 pub(super) use prepare::group_limits;
 pub(super) use spawn::start;

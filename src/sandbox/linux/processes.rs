@@ -4,9 +4,11 @@
 use std::fs;
 
 /// A process as it was when this looked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) struct Process {
     pub id: u32,
+    /// As it calls itself, at most 15 bytes.
+    pub name: String,
     pub parent: u32,
     pub session: u32,
     /// In clock ticks since boot.
@@ -39,9 +41,11 @@ impl Process {
 
     fn read(id: u32, stat: &str) -> Option<Self> {
         // The name in parentheses may contain anything, parentheses too.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let (name, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
         Some(Self {
             id,
+            name: name.split_once('(')?.1.to_owned(),
             parent: fields.get(1)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
@@ -59,6 +63,7 @@ mod tests {
         let stat = "7 (a) R 1 (b)) Z 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22\n";
         let expected = Process {
             id: 7,
+            name: "a) R 1 (b)".to_owned(),
             parent: 3,
             session: 5,
             started: 21,

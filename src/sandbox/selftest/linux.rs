@@ -34,8 +34,9 @@ fn evidence() -> Result<Evidence, Trouble> {
     let scene = Scene::new().map_err(|error| {
         let folder = std::env::temp_dir();
         Trouble::Scene(format!(
-            "no folder to try it in, {}: {error}",
-            folder.display()
+            "no folder to try it in, {}: {}",
+            folder.display(),
+            error.kind()
         ))
     })?;
     let program = scene.at("probe");
