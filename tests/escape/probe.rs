@@ -150,7 +150,7 @@ fn tried(words: &[&str]) -> io::Result<()> {
         ["socket", family, kind, protocol] => {
             let number = |word: &str| word.parse::<i64>().map_err(io::Error::other);
             let (family, kind, protocol) = (number(family)?, number(kind)?, number(protocol)?);
-            call(libc::SYS_socket, [family, kind, protocol, 0])
+            refused(call(libc::SYS_socket, [family, kind, protocol, 0]))
         }
         ["kill", process] => {
             let process = process.parse().map_err(io::Error::other)?;

@@ -186,7 +186,8 @@ pub fn run(
         Some(before) => journal::begin(job.workspace, before),
         None => None,
     };
-    let mut running = match start(job, before.as_deref(), limits, writer) {
+    let confined = before.as_deref().map(|before| (before, limits.memory));
+    let mut running = match start(job, confined, writer) {
         Ok(running) => running,
         Err(error) => {
             if let Some(entry) = entry {
@@ -218,21 +219,19 @@ pub fn run(
     })
 }
 
-/// Starts the command, confined if there is a list of what is `protected`.
+/// What is protected, and most bytes of memory.
+type Confined<'a> = (&'a [Protected], Option<u64>);
+
 fn start(
     job: Job<'_>,
-    protected: Option<&[Protected]>,
-    limits: &CommandLimits,
+    confined: Option<Confined<'_>>,
     writer: io::PipeWriter,
 ) -> Result<Box<dyn Running>, LaunchError> {
-    Ok(match (job.launcher, protected) {
+    Ok(match (job.launcher, confined) {
         #[cfg(target_os = "linux")]
-        (Launcher::Confined { program }, Some(protected)) => Box::new(super::linux::start(
-            program,
-            job,
-            (protected, limits.memory),
-            writer,
-        )?),
+        (Launcher::Confined { program }, Some(confined)) => {
+            Box::new(super::linux::start(program, job, confined, writer)?)
+        }
         #[cfg(target_os = "macos")]
         (Launcher::Seatbelt, Some(_)) => Box::new(Direct::start_confined(job, writer)?),
         _ => Box::new(Direct::start(job, writer)?),

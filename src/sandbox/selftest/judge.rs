@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn what_only_the_host_sees_counts() {
-        let changes: [(&str, fn(&mut Evidence)); 6] = [
+        type Change = fn(&mut Evidence);
+        let changes: [(&str, Change); 6] = [
             ("namespaces", |e| e.namespaces[3].1 = "net:[2]".into()),
             ("namespaces", |e| drop(e.found.namespaces.remove("uts"))),
             ("protected", |e| e.keeps_protected = false),
