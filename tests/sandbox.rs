@@ -55,6 +55,20 @@ fn the_status_is_the_commands() {
     assert_eq!(slow.errors, "cairn: timed out after 1 s, killed\n");
 }
 
+/// What cairn was told to ignore is not ignored by what it runs.
+#[test]
+fn signals_are_as_a_program_expects_them() {
+    let cairn = env!("CARGO_BIN_EXE_cairn");
+    let script =
+        format!("trap '' HUP INT TERM USR1; exec {cairn} sandbox -- cat /proc/self/status");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for none in ["SigBlk:", "SigIgn:"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(none));
+        assert_eq!(line.map(str::trim), Some("0000000000000000"), "{text}");
+    }
+}
+
 /// What is written lands as the owner's, whoever started cairn.
 #[test]
 fn a_workspace_is_worked_in() {
@@ -303,35 +317,6 @@ fn groups_of(cairn: u32) -> usize {
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .count()
-}
-
-/// With the connection to cairn everything ends, whatever it does about signals.
-#[test]
-fn nothing_outlives_cairn() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = "trap '' TERM INT HUP; (setsid sleep 987654 &); touch up; sleep 987654";
-    let mut cairn = Command::new(env!("CARGO_BIN_EXE_cairn"))
-        .args(["sandbox", "--workspace"])
-        .arg(folder.path())
-        .args(["--", "sh", "-c", script])
-        .spawn()
-        .unwrap();
-    let wait = |what: &dyn Fn() -> bool| {
-        for _ in 0..500 {
-            if what() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("not in five seconds");
-    };
-    wait(&|| folder.path().join("up").exists() && sleepers("987654") == 2);
-    cairn.kill().unwrap();
-    cairn.wait().unwrap();
-    wait(&|| sleepers("987654") == 0);
-    // What only the system knows of goes with the next start.
-    assert_eq!(run("true").status, 0);
-    assert_eq!(groups_of(cairn.id()), 0);
 }
 
 /// Processes that sleep for so long.

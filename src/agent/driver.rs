@@ -20,7 +20,7 @@ use crate::config::{List, User};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::text::{Limit, bound};
-use crate::sandbox::{Decision, Mode, Permission, Policy, Rule};
+use crate::sandbox::{Decision, Mode, Permission, Policy, Rule, Strength};
 use crate::tools::{self, Background, Call, Detail, Toolbox};
 
 /// How much of a user's word on a refusal the model reads.
@@ -121,21 +121,24 @@ impl Agent {
         self.user = Some(user);
     }
 
-    /// Something the user has to know before the first turn.
-    pub fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+    /// More for the user to read before the first turn.
+    pub fn warn(&mut self, lines: Vec<String>) {
+        self.warnings.extend(lines);
     }
 
     pub fn policy(&self) -> &Policy {
         self.toolbox.policy()
     }
 
-    /// In a word or two, what is asked before it is done.
+    /// In a word or two, what is asked before it is done, and by what little it is
+    /// held where that is the user's choice.
     pub fn manner(&self) -> String {
         let policy = self.policy();
-        match policy.mode() {
-            Mode::Danger => format!("danger, {}", policy.permission()),
-            _ => policy.permission().to_string(),
+        let asked = policy.permission();
+        match (policy.mode(), policy.strength()) {
+            (Mode::Danger, _) => format!("danger, {asked}"),
+            (_, Strength::Degraded) => format!("degraded, {asked}"),
+            (_, Strength::Full) => asked.to_string(),
         }
     }
 

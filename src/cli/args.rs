@@ -39,6 +39,8 @@ pub enum Command {
     Permissions(PermissionsArgs),
     /// Look at a project's own settings and let them count, or not
     Trust(TrustArgs),
+    /// Say whether the sandbox holds on this machine, and what else cairn needs
+    Doctor(DoctorArgs),
     /// Compare what this machine computes with plain references, kernel by kernel
     SelftestKernels(SelftestArgs),
     /// Look inside: logits, prompts, parsing
@@ -424,6 +426,17 @@ pub struct BenchArgs {
     /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
     #[arg(long, value_name = "NAME")]
     pub backend: Option<BackendName>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Bundle to look at; without it CAIRN_MODEL, without that the built-in demo
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
 
     /// Print one JSON object
     #[arg(long)]

@@ -1,46 +1,64 @@
-//! Where cairn keeps what it can find out again, and where the user's settings are.
+//! Where cairn keeps its own files: settings, what belongs to sessions, and what it
+//! can find out again. None of these need exist; without a home there are none.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// `$XDG_CACHE_HOME/cairn`, or `~/.cache/cairn`; on macOS
-/// `~/Library/Caches/cairn`. It need not exist. `None` without a home.
-pub fn cache() -> Option<PathBuf> {
-    cache_of(|name| std::env::var_os(name))
+/// A folder of each user, by the XDG specification and on macOS.
+struct Place {
+    variable: &'static str,
+    below_home: &'static str,
+    below_home_on_a_mac: &'static str,
 }
 
+const CONFIG: Place = Place {
+    variable: "XDG_CONFIG_HOME",
+    below_home: ".config",
+    below_home_on_a_mac: "Library/Application Support",
+};
+const STATE: Place = Place {
+    variable: "XDG_STATE_HOME",
+    below_home: ".local/state",
+    below_home_on_a_mac: "Library/Application Support",
+};
+const CACHE: Place = Place {
+    variable: "XDG_CACHE_HOME",
+    below_home: ".cache",
+    below_home_on_a_mac: "Library/Caches",
+};
+
 /// `$XDG_CONFIG_HOME/cairn`, or `~/.config/cairn`; on macOS
-/// `~/Library/Application Support/cairn`. It need not exist.
+/// `~/Library/Application Support/cairn`.
 pub fn config() -> Option<PathBuf> {
-    let below_home = match cfg!(target_os = "macos") {
-        true => "Library/Application Support",
-        false => ".config",
-    };
-    folder_of(|name| std::env::var_os(name), "XDG_CONFIG_HOME", below_home)
+    find(&CONFIG, |name| std::env::var_os(name))
+}
+
+/// `$XDG_STATE_HOME/cairn`, or `~/.local/state/cairn`; on macOS
+/// `~/Library/Application Support/cairn`.
+pub fn state() -> Option<PathBuf> {
+    find(&STATE, |name| std::env::var_os(name))
+}
+
+/// `$XDG_CACHE_HOME/cairn`, or `~/.cache/cairn`; on macOS
+/// `~/Library/Caches/cairn`.
+pub fn cache() -> Option<PathBuf> {
+    find(&CACHE, |name| std::env::var_os(name))
 }
 
 /// Relative paths would mean another folder in every working folder; the XDG
 /// specification has them ignored.
-fn folder_of(
-    variable: impl Fn(&str) -> Option<OsString>,
-    named: &str,
-    below_home: &str,
-) -> Option<PathBuf> {
+fn find(place: &Place, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(variable(name)?);
         path.is_absolute().then_some(path)
     };
-    absolute(named)
+    let below_home = match cfg!(target_os = "macos") {
+        true => place.below_home_on_a_mac,
+        false => place.below_home,
+    };
+    absolute(place.variable)
         .or_else(|| Some(absolute("HOME")?.join(below_home)))
         .map(|folder| folder.join("cairn"))
-}
-
-fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let below_home = match cfg!(target_os = "macos") {
-        true => "Library/Caches",
-        false => ".cache",
-    };
-    folder_of(variable, "XDG_CACHE_HOME", below_home)
 }
 
 #[cfg(test)]
@@ -48,7 +66,7 @@ mod tests {
     use super::*;
 
     fn cache_with(variables: &[(&str, &str)]) -> Option<PathBuf> {
-        cache_of(|name| {
+        find(&CACHE, |name| {
             let found = variables.iter().find(|(n, _)| *n == name);
             found.map(|(_, value)| value.into())
         })

@@ -5,6 +5,7 @@ mod bench;
 pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
+mod doctor;
 mod exit;
 mod folders;
 pub mod inspect;
@@ -59,6 +60,10 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
         Some(Command::Permissions(args)) => permissions::run(&args),
         Some(Command::Trust(args)) => trust::run(&args),
+        Some(Command::Doctor(mut args)) => {
+            args.model = args.model.or(run.model);
+            doctor::run(&args)
+        }
         Some(Command::Bench(args)) => bench::run(&args, &run),
         Some(Command::Inspect(args)) => look::inspect(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),

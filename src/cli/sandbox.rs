@@ -57,7 +57,9 @@ pub fn run(args: SandboxArgs) -> u8 {
             .memory
             .map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
-    launch::sweep();
+    for line in setup::left_behind(&workspace) {
+        say(&line);
+    }
     let terminal = io::stdout().is_terminal();
     let mut broken = false;
     let mut pass_on = |bytes: &[u8]| broken |= print(bytes, terminal).is_err();

@@ -7,7 +7,7 @@ use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::config::{ConfigError, Layer, PROJECT_FILE, Project, Trust, User};
 use crate::sandbox::launch::{self, Launcher};
-use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Strength, Workspace};
+use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Strength, Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -63,7 +63,7 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         }),
     };
     let permitted = permitted(run, &workspace)?;
-    launch::sweep();
+    let left = left_behind(&workspace);
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
@@ -79,11 +79,30 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         .user
         .into_iter()
         .for_each(|user| agent.keep_rules_in(user));
-    permitted
-        .warnings
-        .into_iter()
-        .for_each(|warning| agent.warn(warning));
+    agent.warn(permitted.warnings);
+    agent.warn(left);
     Ok(agent)
+}
+
+/// Clears up after cairns that were killed; a line for each thing that was found in
+/// the workspace and renamed.
+pub(super) fn left_behind(workspace: &Workspace) -> Vec<String> {
+    // In this order: what still runs has its group.
+    let recovered = launch::recover(workspace);
+    launch::sweep();
+    match recovered {
+        Ok(moved) => moved
+            .iter()
+            .map(|(from, to)| {
+                let [from, to] = [from, to].map(|path| path.to_string_lossy());
+                format!("a command whose cairn was killed may have made {from}: it is now {to}")
+            })
+            .map(|line| sanitize::for_line(&line).into_owned())
+            .collect(),
+        Err(error) => vec![format!(
+            "what a command may have left when its cairn was killed can't be looked for: {error}"
+        )],
+    }
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.

@@ -1,6 +1,8 @@
 //! The environment of a command: an allow-list, so that tokens and keys that
 //! happen to be in the user's shell are not handed to what a model runs.
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsStr;
 use std::ffi::OsString;
 
 use super::network::{Destination, Destinations};
@@ -54,6 +56,21 @@ pub(super) fn clean(
         SET.iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value))),
     )
+}
+
+/// Whether a confined command may have a variable of this name.
+#[cfg(target_os = "linux")]
+pub(super) fn is_harmless(name: &OsStr) -> bool {
+    let set = SET.iter().map(|(name, _)| *name);
+    let known = |name: &str| {
+        KEPT.contains(&name)
+            || set.clone().any(|known| known == name)
+            || name == "PWD"
+            || ["LC_", "GIT_CONFIG_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+    };
+    name.to_str().is_some_and(known)
 }
 
 /// Where a confined command has other folders than the user.

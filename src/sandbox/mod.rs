@@ -7,6 +7,7 @@
 pub mod argv;
 mod atomic;
 mod environment;
+mod journal;
 pub mod launch;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -19,6 +20,8 @@ pub mod sanitize;
 #[cfg(any(test, target_os = "macos"))]
 mod seatbelt;
 mod secrets;
+pub mod selftest;
+mod signals;
 mod starters;
 pub mod text;
 mod walk;

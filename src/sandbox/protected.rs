@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use cap_std::fs::{Dir, Metadata, MetadataExt};
+use serde::{Deserialize, Serialize};
 
 use super::workspace::Workspace;
 
@@ -58,7 +59,7 @@ pub(super) const REPOSITORY: &[&str] = &[
 pub(super) const OWN_REPOSITORY: &str = ".git";
 
 /// What a command may do to the workspace's own repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repository {
     /// Nothing.
     #[default]
@@ -111,6 +112,13 @@ pub(super) struct Protected {
     pub hold: Hold,
     device: u64,
     inode: u64,
+}
+
+impl Protected {
+    /// Device and inode.
+    pub(super) fn file(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
 }
 
 /// All that is protected in the workspace, in order. A folder that can't be read is
@@ -184,18 +192,18 @@ fn descend(
 }
 
 /// Takes away what was not there before, by giving it a name that means nothing.
-/// Returns the old and the new name of each. What counts is the file: one that a
+/// Returns the old and the new name of each. `before` are devices and inodes: what
+/// counts is the file: one that a
 /// folder around it took elsewhere is still as it was, and another one in its old
 /// place is not.
 pub(super) fn quarantine(
     workspace: &Workspace,
     repository: Repository,
-    before: &[Protected],
+    before: &HashSet<(u64, u64)>,
 ) -> io::Result<Vec<(PathBuf, PathBuf)>> {
-    let known: HashSet<(u64, u64)> = before.iter().map(|p| (p.device, p.inode)).collect();
     let mut moved = Vec::new();
     for found in find(workspace, repository)? {
-        if known.contains(&(found.device, found.inode)) {
+        if before.contains(&found.file()) {
             continue;
         }
         let path = found.path;
@@ -257,10 +265,9 @@ mod tests {
         let names: Vec<PathBuf> = before.iter().map(|found| found.path.clone()).collect();
         let expected = [".git", "vendor/.envrc", "vendor/x/.git"].map(PathBuf::from);
         assert_eq!(names, expected);
-        assert_eq!(
-            quarantine(&workspace, Repository::Protected, &before).unwrap(),
-            []
-        );
+        let before = before.iter().map(Protected::file).collect();
+        let again = quarantine(&workspace, Repository::Protected, &before);
+        assert_eq!(again.unwrap(), []);
 
         fs::write(at(".envrc"), "new").unwrap();
         fs::write(at("quarantined-1-envrc"), "in the way").unwrap();
@@ -315,6 +322,7 @@ mod tests {
         fs::write(at(".git/commondir"), "../evil").unwrap();
         fs::create_dir_all(at(".git/info")).unwrap();
         fs::write(at(".git/index"), "").unwrap();
+        let before = before.iter().map(Protected::file).collect();
         let moved = quarantine(&workspace, Repository::Open, &before).unwrap();
         let expected = [
             (".git/commondir", ".git/quarantined-1-commondir"),

@@ -3,12 +3,14 @@
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use super::{calls, endless};
 
 pub fn run(attempts: &[String]) {
     for attempt in attempts {
@@ -171,7 +173,7 @@ fn tried(words: &[&str]) -> io::Result<()> {
         ["socket", family, kind, protocol] => {
             let number = |word: &str| word.parse::<i64>().map_err(io::Error::other);
             let (family, kind, protocol) = (number(family)?, number(kind)?, number(protocol)?);
-            call(libc::SYS_socket, [family, kind, protocol, 0])
+            refused(call(libc::SYS_socket, [family, kind, protocol, 0]))
         }
         ["kill", process] => {
             let process = process.parse().map_err(io::Error::other)?;
@@ -204,14 +206,76 @@ fn tried(words: &[&str]) -> io::Result<()> {
                 .write(true)
                 .open("/dev/ptmx")?,
         ),
-        ["call", number, ref arguments @ ..] => {
-            let number = number.parse().map_err(io::Error::other)?;
+        ["call", name, ref arguments @ ..] => {
+            let number = calls::number(name).ok_or_else(|| io::Error::other("no such call"))?;
             let mut all = [0; 4];
             for (to, from) in all.iter_mut().zip(arguments) {
                 *to = from.parse().map_err(io::Error::other)?;
             }
-            call(number, all)
+            refused(call(number, all))
         }
+        ["receive", path] => {
+            let mut socket = UnixStream::connect(path)?;
+            // With this byte a descriptor would come.
+            socket.read_exact(&mut [0])
+        }
+        ["nested", cairn, workspace, ref attempt @ ..] => {
+            let output = std::process::Command::new(cairn)
+                .args(["sandbox", "--workspace", workspace, "--"])
+                .arg(std::env::current_exe()?)
+                .args(["probe", &attempt.join(" ")])
+                .output()?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            match text.contains("did ") {
+                true => Ok(()),
+                false => Err(io::Error::other(output.status.to_string())),
+            }
+        }
+        ["swap", path, outside] => {
+            let until = std::time::Instant::now() + Duration::from_millis(500);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while std::time::Instant::now() < until {
+                        let _ = std::fs::write(path, "own");
+                        let _ = std::fs::remove_file(path);
+                        let _ = symlink(outside, path);
+                        let _ = std::fs::remove_file(path);
+                    }
+                });
+                while std::time::Instant::now() < until {
+                    let _ = std::fs::write(path, "bad");
+                }
+            });
+            Ok(())
+        }
+        ["handle", process] => {
+            let process: i32 = process.parse().map_err(io::Error::other)?;
+            call(libc::SYS_pidfd_open, [process.into(), 0, 0, 0])
+        }
+        ["raise-limits"] => {
+            let all = libc::rlimit {
+                rlim_cur: libc::RLIM_INFINITY,
+                rlim_max: libc::RLIM_INFINITY,
+            };
+            for limit in [libc::RLIMIT_CORE, libc::RLIMIT_NPROC, libc::RLIMIT_FSIZE] {
+                // SAFETY: a structure that the call reads.
+                if unsafe { libc::setrlimit(limit, &raw const all) } == 0 {
+                    return Ok(());
+                }
+            }
+            Err(io::Error::last_os_error())
+        }
+        ["become-root"] => call(libc::SYS_setresuid, [0, 0, 0, 0]),
+        ["fork-bomb"] => endless::fork_bomb(),
+        ["take-memory"] => endless::take_memory(),
+        ["flood", "lines"] => endless::flood("\n"),
+        ["flood", "line"] => endless::flood(""),
+        ["daemon"] => endless::daemon(),
+        ["hold-pipe"] => endless::hold_pipe(),
+        ["ignore-signals"] => endless::ignore_signals(),
+        ["stop-self"] => endless::stop_self(),
+        ["wait-for-fifo", path] => endless::wait_for_fifo(path),
+        ["spin"] => endless::spin(),
         #[cfg(target_arch = "x86_64")]
         ["other-interface"] => {
             let mut result: i64 = 20;
@@ -280,6 +344,17 @@ fn push(terminal: &File) -> io::Result<()> {
     match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSTI, c"x".as_ptr()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A call that fails for another reason than that it may not be made got through.
+fn refused(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => Err(error),
+            _ => Ok(()),
+        },
+        done => done,
     }
 }
 

@@ -164,14 +164,19 @@ impl Scene {
         };
         let mut command = Command::new(&self.cairn);
         command
-            .args(["sandbox", "--timeout", "3", "--workspace"])
+            .args(["sandbox", "--workspace"])
             .arg(at("ws"))
             .args(row.flags)
+            .args(match row.flags.contains(&"--timeout") {
+                true => &[][..],
+                false => &["--timeout", "10"],
+            })
             .arg("--")
             .arg(at("ws/probe"))
             .arg("probe")
             .args(row.attempts.iter().map(|attempt| fill(attempt)))
             .env("HOME", at("home"))
+            .env("XDG_STATE_HOME", at("state"))
             .env("API_TOKEN", SECRET)
             .env("GIT_SSH_COMMAND", SECRET)
             .env("BASH_ENV", SECRET)
@@ -208,6 +213,14 @@ impl Scene {
                 return Err("a port was reached".into());
             }
         }
+        let records = fs::read_dir(self.folder.path().join("state/cairn/commands"));
+        if records.is_ok_and(|mut records| records.next().is_some()) {
+            return Err("its record is still there".into());
+        }
+        let place = self.folder.path().display().to_string();
+        if let Some(left) = running_in(&place) {
+            return Err(format!("{left} still runs"));
+        }
         self.udp.set_nonblocking(true).expect("a port");
         if self.udp.recv(&mut [0; 8]).is_ok() {
             return Err("a port was reached".into());
@@ -236,6 +249,14 @@ impl Scene {
         }
         all
     }
+}
+
+/// A process that was started with a path below this one, as every probe is.
+fn running_in(place: &str) -> Option<String> {
+    let all = fs::read_dir("/proc").ok()?.flatten();
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let mut lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.find(|line| line.starts_with(place))
 }
 
 fn look_at(path: &Path, picture: &mut Picture) {

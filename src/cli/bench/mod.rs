@@ -2,7 +2,7 @@
 //! this machine allows. Reading the weights is the limit of decode, so a plain
 //! read of memory is measured between its runs and printed beside it.
 
-mod machine;
+pub mod machine;
 mod report;
 mod runs;
 mod samples;

@@ -9,8 +9,8 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::process_tree::{MARKER, ProcessTree};
 use super::{End, Job, LaunchError, Running};
-use crate::sandbox::environment;
 use crate::sandbox::relay::Relay;
+use crate::sandbox::{environment, signals};
 
 pub struct Direct {
     child: Child,
@@ -131,11 +131,12 @@ fn spawn(job: Job<'_>, marker: &str, more: &More, writer: io::PipeWriter) -> io:
         .stdout(writer.try_clone()?)
         .stderr(writer);
     // SAFETY: the closure runs between fork and exec, where only calls that are
-    // async-signal-safe may be made: setsid, fchdir and prctl are plain system
-    // calls, and nothing in it allocates, locks or unwinds.
+    // async-signal-safe may be made: setsid, fchdir, prctl and those on signals are
+    // plain system calls, and nothing in it allocates, locks or unwinds.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
+            signals::reset()?;
             // By handle, so that a workspace renamed meanwhile is still the one meant.
             rustix::process::fchdir(&folder)?;
             #[cfg(target_os = "linux")]

@@ -16,8 +16,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::journal;
 use super::policy::{Mode, Policy};
-use super::protected::{self, Repository};
+use super::protected::{self, Protected, Repository};
 use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
@@ -62,6 +63,15 @@ impl Launcher {
 pub fn sweep() {
     #[cfg(target_os = "linux")]
     super::linux::sweep();
+}
+
+/// Takes away what commands of cairns that were killed have made in a workspace and
+/// may not, before anything new runs in it. Returns the old and the new names.
+///
+/// # Errors
+/// When the workspace can't be searched, or something can't be renamed.
+pub fn recover(workspace: &Workspace) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    journal::recover(workspace)
 }
 
 /// Why a command did not run.
@@ -198,17 +208,19 @@ pub fn run(
         Mode::Danger => None,
         _ => Some(protected::find(job.workspace, job.repository)?),
     };
-    let mut running: Box<dyn Running> = match (job.launcher, &before) {
-        #[cfg(target_os = "linux")]
-        (Launcher::Confined { program }, Some(protected)) => Box::new(super::linux::start(
-            program,
-            job,
-            (protected, limits.memory),
-            writer,
-        )?),
-        #[cfg(target_os = "macos")]
-        (Launcher::Seatbelt, Some(_)) => Box::new(Direct::start_confined(job, writer)?),
-        _ => Box::new(Direct::start(job, writer)?),
+    let entry = match &before {
+        Some(before) => journal::begin(job.workspace, job.repository, before),
+        None => None,
+    };
+    let confined = before.as_deref().map(|before| (before, limits.memory));
+    let mut running = match start(job, confined, writer) {
+        Ok(running) => running,
+        Err(error) => {
+            if let Some(entry) = entry {
+                entry.end();
+            }
+            return Err(error);
+        }
     };
     let mut disk = Disk::of(job.workspace);
     let mut follower = Follower::new(pipe, limits, output);
@@ -217,13 +229,38 @@ pub fn run(
     follower.drain()?;
     // However it ended.
     let quarantined = match &before {
-        Some(before) => protected::quarantine(job.workspace, job.repository, before)?,
+        Some(before) => {
+            let before = before.iter().map(Protected::file).collect();
+            protected::quarantine(job.workspace, job.repository, &before)?
+        }
         None => Vec::new(),
     };
+    if let Some(entry) = entry {
+        entry.end();
+    }
     Ok(Finished {
         output: follower.finish(),
         end: end?,
         quarantined,
+    })
+}
+
+/// What is protected, and most bytes of memory.
+type Confined<'a> = (&'a [Protected], Option<u64>);
+
+fn start(
+    job: Job<'_>,
+    confined: Option<Confined<'_>>,
+    writer: io::PipeWriter,
+) -> Result<Box<dyn Running>, LaunchError> {
+    Ok(match (job.launcher, confined) {
+        #[cfg(target_os = "linux")]
+        (Launcher::Confined { program }, Some(confined)) => {
+            Box::new(super::linux::start(program, job, confined, writer)?)
+        }
+        #[cfg(target_os = "macos")]
+        (Launcher::Seatbelt, Some(_)) => Box::new(Direct::start_confined(job, writer)?),
+        _ => Box::new(Direct::start(job, writer)?),
     })
 }
 

@@ -68,27 +68,29 @@ mod linux {
 
     use rustix::process::{Pid, Signal};
 
-    use super::super::descendants::{all, and_descendants, send};
+    use super::super::descendants::{and_descendants, send};
+    use crate::sandbox::linux::processes::Process;
 
     /// Kills every living process that belongs to the command; says how many.
     pub(super) fn kill_members(leader: Pid, marker: &str) -> usize {
-        let leader = leader.as_raw_pid();
-        let processes = all();
+        let leader = leader.as_raw_pid().unsigned_abs();
+        let mut processes = Process::all();
+        processes.retain(|process| !process.ended);
         let wanted = format!("{}={marker}", super::MARKER);
-        let mut members: HashSet<i32> = processes
+        let mut members: HashSet<u32> = processes
             .iter()
-            .filter(|p| p.pid == leader || p.session == leader || has_variable(p.pid, &wanted))
-            .map(|p| p.pid)
+            .filter(|p| p.id == leader || p.session == leader || has_variable(p.id, &wanted))
+            .map(|p| p.id)
             .collect();
         members.insert(leader);
         let members = and_descendants(members, &processes);
         processes
             .iter()
-            .filter(|p| members.contains(&p.pid) && send(p, Signal::KILL))
+            .filter(|p| members.contains(&p.id) && send(p, Signal::KILL))
             .count()
     }
 
-    fn has_variable(pid: i32, wanted: &str) -> bool {
+    fn has_variable(pid: u32, wanted: &str) -> bool {
         std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
             environment
                 .split(|b| *b == 0)

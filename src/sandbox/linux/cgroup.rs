@@ -3,10 +3,13 @@
 //! version 1 or 2. A group is a folder, which goes when the command has ended; those
 //! of a cairn that was killed go with the next start.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::processes::Process;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -108,17 +111,49 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for (_, folder) in &self.folders {
-            // The last process may still be on its way out.
-            for _ in 0..1000 {
-                match fs::remove_dir(folder) {
-                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        std::thread::sleep(std::time::Duration::from_micros(200));
-                    }
-                    _ => break,
-                }
+        self.folders.iter().for_each(|(_, folder)| remove(folder));
+    }
+}
+
+fn remove(folder: &Path) {
+    // The last process may still be on its way out.
+    for _ in 0..1000 {
+        match fs::remove_dir(folder) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                std::thread::sleep(std::time::Duration::from_micros(200));
             }
+            _ => break,
         }
+    }
+}
+
+/// How memory and processes of a command are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    Groups1,
+    Groups2,
+    /// By each process' own limits, and by looking.
+    Counting,
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Groups1 => "cgroup v1",
+            Self::Groups2 => "cgroup v2",
+            Self::Counting => "rlimit",
+        })
+    }
+}
+
+/// What this user can have, found out by having it.
+pub fn means(limits: &GroupLimits) -> Means {
+    match Group::new(limits) {
+        None => Means::Counting,
+        Some(group) => match group.folders.iter().any(|(kind, _)| *kind == Kind::Unified) {
+            true => Means::Groups2,
+            false => Means::Groups1,
+        },
     }
 }
 
@@ -129,7 +164,7 @@ pub fn sweep() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(Owner::of_group);
             if owner.is_some_and(|owner| !owner.is_alive()) {
-                let _ = fs::remove_dir(entry.path());
+                remove(&entry.path());
             }
         }
     }
@@ -144,10 +179,10 @@ struct Owner {
 
 impl Owner {
     fn this() -> Option<Self> {
-        let process = std::process::id();
+        let Process { id, started, .. } = Process::this()?;
         Some(Self {
-            process,
-            started: started(process)?,
+            process: id,
+            started,
         })
     }
 
@@ -164,16 +199,8 @@ impl Owner {
     }
 
     fn is_alive(self) -> bool {
-        started(self.process) == Some(self.started)
+        Process::of(self.process).is_some_and(|process| process.started == self.started)
     }
-}
-
-/// When a process started, in ticks since boot.
-fn started(process: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may contain anything.
-    let fields = stat.rsplit_once(')')?.1;
-    fields.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Where this process can make groups that count something.

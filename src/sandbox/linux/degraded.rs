@@ -18,8 +18,8 @@ use super::mounts::{self, Links};
 use super::plan::{self, Grants, Layer, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
 use super::{calls, paths, privileges};
-use crate::sandbox::Strength;
 use crate::sandbox::launch::descendants::{self, Which};
+use crate::sandbox::{Strength, signals};
 
 /// The first version of Landlock that keeps signals and abstract sockets in.
 const LEAST_LANDLOCK: u32 = 6;
@@ -86,7 +86,7 @@ fn confine_and_run(plan: &Plan, nothing: &File) -> Result<std::convert::Infallib
     let step = "its process";
     rustix::process::setsid().within(Layer::Start, step)?;
     rustix::stdio::dup2_stdin(nothing.as_fd()).within(Layer::Start, "stdin")?;
-    process::reset_signals().within(Layer::Start, step)?;
+    signals::reset().within(Layer::Start, step)?;
     end_with_parent()?;
     broken(plan, Layer::View)?;
     enter_workspace(plan)?;

@@ -2,10 +2,11 @@
 //! of the new namespaces, which ends with the connection to cairn and takes
 //! everything with it; and the command.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -14,16 +15,50 @@ use rustix::thread::UnshareFlags;
 use super::identity::IdMaps;
 use super::plan::{self, Layer, Network, Plan, Refusal, Report, Within};
 use super::process::{self, Forked, fork};
-use super::{NAME, calls, degraded, handover, identity, paths, privileges, view};
-use crate::sandbox::Strength;
+use super::processes::Process;
+use super::{NAME, calls, degraded, handover, identity, paths, privileges, probe, view};
+use crate::sandbox::{Strength, signals};
 
-/// If these arguments say that this process is the launcher: its whole life, and
-/// its exit code. The plan comes on standard input, a socket, on which the report is
+/// What the launcher and the first process call themselves.
+const LAUNCHER: &CStr = c"cairn-launcher";
+
+/// How long what was killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until the launchers of cairns that were killed have ended, and all that
+/// they started with them. `living` are cairns that run commands.
+pub fn wait_for_orphans(living: &[u32]) {
+    let until = Instant::now() + PATIENCE;
+    let is_launcher = |process: &Process| process.name.as_bytes() == LAUNCHER.to_bytes();
+    while Instant::now() < until {
+        let all = Process::all();
+        let by_id = |id: u32| all.iter().find(|process| process.id == id);
+        let orphan = all
+            .iter()
+            .filter(|p| is_launcher(p) && !p.ended)
+            .any(|launcher| {
+                let mut above = launcher.parent;
+                while let Some(parent) = by_id(above).filter(|parent| is_launcher(parent)) {
+                    above = parent.parent;
+                }
+                !living.contains(&above)
+            });
+        if !orphan {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// If these arguments say that this process is the launcher, or the probe of the
+/// self-test: its whole life, and its exit code. The plan comes on standard input, a socket, on which the report is
 /// given, too; output is the command's. Nothing may have been done before.
 pub fn launcher(mut arguments: impl Iterator<Item = OsString>) -> Option<u8> {
     if arguments.next()? != NAME {
-        return None;
+        return probe::probe(arguments);
     }
+    // By this they are found if cairn is killed; without it nothing else changes.
+    let _ = rustix::thread::set_name(LAUNCHER);
     // Whatever cairn itself was started with stays outside.
     if process::close_others().is_err() {
         return Some(2);
@@ -181,7 +216,7 @@ fn confine_and_run(
     rustix::process::setsid().within(Layer::Start, step)?;
     let nothing = File::open("/dev/null").within(Layer::Start, "/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing).within(Layer::Start, "stdin")?;
-    process::reset_signals().within(Layer::Start, step)?;
+    signals::reset().within(Layer::Start, step)?;
     broken(plan, Layer::Identity)?;
     if plan.guest.is_some() {
         rustix::thread::set_thread_groups(&[]).within(Layer::Identity, "groups")?;

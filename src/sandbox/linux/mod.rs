@@ -4,7 +4,7 @@
 //! it: there is no command with a part of the confinement.
 
 mod calls;
-mod cgroup;
+pub(super) mod cgroup;
 mod degraded;
 mod grants;
 mod handover;
@@ -12,17 +12,23 @@ mod identity;
 mod launcher;
 mod mounts;
 mod paths;
-mod plan;
+pub(super) mod plan;
 mod prepare;
 mod privileges;
+pub(super) mod probe;
+mod probe_calls;
 mod process;
+pub(super) mod processes;
 mod sockets;
 mod spawn;
 mod usage;
 mod view;
 
-pub(super) use cgroup::sweep;
+pub(super) use cgroup::{Means, sweep};
 pub use launcher::launcher;
+pub(super) use launcher::wait_for_orphans;
+pub(super) use paths::version as landlock_version;
+pub(super) use prepare::group_limits;
 pub(super) use spawn::start;
 
 /// The name under which this program is the launcher.

@@ -12,13 +12,13 @@ pub enum Forked {
     Parent(Pid),
 }
 
+/// # Errors
+/// When there may be no more processes.
 pub fn fork() -> io::Result<Forked> {
-    // SAFETY: the launcher has one thread, so no lock is held by another.
-    let id = unsafe { libc::fork() };
-    match Pid::from_raw(id) {
-        Some(child) if id > 0 => Ok(Forked::Parent(child)),
-        None if id == 0 => Ok(Forked::Child),
-        _ => Err(io::Error::last_os_error()),
+    // SAFETY: launcher and probe have one thread, so no lock is held by another.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        id => Ok(Pid::from_raw(id).map_or(Forked::Child, Forked::Parent)),
     }
 }
 
@@ -64,21 +64,6 @@ pub fn child_signals() -> io::Result<OwnedFd> {
             fd => Ok(OwnedFd::from_raw_fd(fd)),
         }
     }
-}
-
-/// As a program expects to be started: no signal blocked or ignored.
-pub fn reset_signals() -> io::Result<()> {
-    // SAFETY: as above; the default action is valid for every signal.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) != 0
-            || libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }
 
 /// Becomes another program, looked up in its own `PATH`; returns only if that fails.

@@ -4,15 +4,12 @@
 use std::collections::HashMap;
 use std::fs;
 
+use super::processes::Process;
+
 /// Bytes of memory that a process and its descendants have to themselves.
 pub fn resident(ancestor: u32) -> u64 {
-    let processes: HashMap<u32, u32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|process| Some((process, parent(process)?)))
-        .collect();
+    let all = Process::all();
+    let processes: HashMap<u32, u32> = all.iter().map(|p| (p.id, p.parent)).collect();
     let descends = |process: u32| {
         let mut at = process;
         // Parents may change while this looks: no more steps than there are processes.
@@ -32,9 +29,8 @@ pub fn resident(ancestor: u32) -> u64 {
 /// Threads of this process' user.
 pub fn threads() -> u64 {
     let user = rustix::process::getuid().as_raw();
-    let threads = |entry: fs::DirEntry| {
-        let _: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+    let threads = |process: Process| {
+        let status = fs::read_to_string(format!("/proc/{}/status", process.id)).ok()?;
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()
@@ -44,14 +40,7 @@ pub fn threads() -> u64 {
             false => None,
         }
     };
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(threads).sum()
-}
-
-fn parent(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let fields = stat.rsplit_once(')')?.1;
-    fields.split_whitespace().nth(1)?.parse().ok()
+    Process::all().into_iter().filter_map(threads).sum()
 }
 
 /// What is not a file's, which the system can drop.
