@@ -30,7 +30,14 @@ impl Place {
             open(&place.at(name));
         }
         fs::write(place.at("home/.ssh/id"), "secret").unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_cairn"), place.at("cairn")).unwrap();
+        // Not by this process: what another test starts meanwhile would have it open,
+        // and what is open for writing can't be run.
+        let mut copy = Command::new("cp");
+        let copied = copy.args([
+            env!("CARGO_BIN_EXE_cairn").as_ref(),
+            place.at("cairn").as_os_str(),
+        ]);
+        assert!(copied.status().unwrap().success());
         open(&place.at("cairn"));
         place
     }
