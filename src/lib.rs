@@ -20,6 +20,8 @@ pub mod generate;
 
 pub mod sandbox;
 
+pub mod undo;
+
 pub mod tools;
 
 pub mod agent;

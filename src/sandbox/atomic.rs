@@ -76,7 +76,7 @@ fn make_folders(root: &Dir, path: &Path, judge: &Judge<'_>) -> Result<(), FileEr
 /// through and not replaced. The result is only a name: it is resolved beneath
 /// the root again. (Asking the system for the canonical path would give a wrong
 /// one while another process replaces the file.)
-fn resolve(root: &Dir, path: &Path) -> Result<PathBuf, FileError> {
+pub(super) fn resolve(root: &Dir, path: &Path) -> Result<PathBuf, FileError> {
     let mut target = path.to_path_buf();
     for hop in 0..MAX_LINKS {
         match root.symlink_metadata(&target).map_err(FileError::from) {

@@ -23,4 +23,5 @@ mod workspace;
 pub use linux::launcher;
 pub use policy::{Action, Decision, Forbidden, Mode, Network, Policy, Rules};
 pub use walk::Visit;
+pub(crate) use walk::{MAX_DEPTH, MAX_IGNORE_BYTES, is_ignored, parse_rules};
 pub use workspace::{Entry, FileError, Workspace};

@@ -1,0 +1,160 @@
+//! What became of the workspace between two moments, and what several such changes
+//! are together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::index::{Seen, Tree};
+use super::node::{Name, Node, Why};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub before: Node,
+    pub after: Node,
+}
+
+/// Something ignored that came elsewhere, mostly with the folder around it. Nobody
+/// kept it, so it is moved back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    pub from: Name,
+    pub to: Name,
+    pub inode: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    pub nodes: BTreeMap<Name, Change>,
+    pub moves: Vec<Move>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.moves.is_empty()
+    }
+
+    /// Adds what happened to a path after all that is here.
+    pub fn add(&mut self, path: Name, change: Change) {
+        let known = self.nodes.entry(path.clone()).or_insert_with(|| Change {
+            before: change.before.clone(),
+            after: change.before.clone(),
+        });
+        // Somebody else changed it in between: theirs is what undo comes back to.
+        if !known.after.agrees(&change.before) {
+            known.before = change.before;
+        }
+        known.after = change.after;
+        if known.before.agrees(&known.after) {
+            self.nodes.remove(&path);
+        }
+    }
+
+    fn add_move(&mut self, new: Move) {
+        match self
+            .moves
+            .iter()
+            .position(|old| old.to == new.from && old.inode == new.inode)
+        {
+            Some(at) if self.moves[at].from == new.to => {
+                self.moves.remove(at);
+            }
+            Some(at) => self.moves[at].to = new.to,
+            None => self.moves.push(new),
+        }
+    }
+
+    /// Adds what happened between two moments.
+    pub fn add_between(&mut self, before: &Tree, after: &Tree) {
+        for path in before.0.keys() {
+            self.compare(path, before, after);
+        }
+        for path in after.0.keys().filter(|path| !before.0.contains_key(*path)) {
+            self.compare(path, before, after);
+        }
+        moved(before, after)
+            .into_iter()
+            .for_each(|new| self.add_move(new));
+    }
+
+    fn compare(&mut self, path: &Name, before: &Tree, after: &Tree) {
+        let (old, new) = (before.get(&path.0), after.get(&path.0));
+        if let (Some(old), Some(new)) = (old, new) {
+            let unread = |seen: &Seen| matches!(seen.node, Node::Unkept { .. });
+            if old.stamp == new.stamp && (unread(old) || unread(new)) {
+                return;
+            }
+        }
+        let [before, after] = [(old, before), (new, after)].map(|(seen, tree)| match seen {
+            Some(seen) => seen.node.clone(),
+            None => around(&path.0, tree),
+        });
+        let restorable = !matches!(
+            before,
+            Node::Unkept {
+                why: Why::Ignored,
+                ..
+            }
+        );
+        let is_nobodys = matches!(
+            after,
+            Node::Unkept {
+                why: Why::Ignored,
+                ..
+            }
+        ) && matches!(before, Node::Absent);
+        // Where nobody looked before, nothing is known to be new.
+        let is_known = old.is_some() || matches!(before, Node::Absent);
+        if restorable && is_known && !is_nobodys && !before.agrees(&after) {
+            self.add(path.clone(), Change { before, after });
+        }
+    }
+}
+
+/// What is to be said of a path that a tree has nothing at: it is absent, unless
+/// nobody looked into a folder above it.
+fn around(path: &Path, tree: &Tree) -> Node {
+    let above = path.ancestors().skip(1).find_map(|path| tree.get(path));
+    match above {
+        Some(Seen {
+            node: node @ Node::Unkept { .. },
+            ..
+        }) => node.clone(),
+        _ => Node::Absent,
+    }
+}
+
+/// Ignored things that are elsewhere. The number of a deleted file is soon given to
+/// another, so the time of its making counts, too.
+fn moved(before: &Tree, after: &Tree) -> Vec<Move> {
+    fn of(seen: &Seen) -> Option<(u64, i64)> {
+        let ignored = matches!(
+            seen.node,
+            Node::Unkept {
+                why: Why::Ignored,
+                ..
+            }
+        );
+        ignored.then_some((seen.stamp.inode, seen.born?))
+    }
+    let gone: HashMap<(u64, i64), &Name> = before
+        .0
+        .iter()
+        .filter(|(path, _)| after.get(&path.0).is_none())
+        .filter_map(|(path, seen)| Some((of(seen)?, path)))
+        .collect();
+    let new = after
+        .0
+        .iter()
+        .filter(|(path, _)| before.get(&path.0).is_none());
+    new.filter_map(|(to, seen)| {
+        let from = gone.get(&of(seen)?)?;
+        Some(Move {
+            from: (*from).clone(),
+            to: to.clone(),
+            inode: seen.stamp.inode,
+        })
+    })
+    .collect()
+}
