@@ -1,4 +1,4 @@
-//! Where cairn keeps what it can find out again.
+//! Where cairn keeps what it can find out again, and what it must not forget.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,20 +9,42 @@ pub fn cache() -> Option<PathBuf> {
     cache_of(|name| std::env::var_os(name))
 }
 
+/// `$XDG_STATE_HOME/cairn`, or `~/.local/state/cairn`; on macOS
+/// `~/Library/Application Support/cairn`. It need not exist. `None` without a home.
+pub fn state() -> Option<PathBuf> {
+    state_of(|name| std::env::var_os(name))
+}
+
+fn state_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    folder_of(
+        variable,
+        "XDG_STATE_HOME",
+        ("Library/Application Support", ".local/state"),
+    )
+}
+
+fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    folder_of(variable, "XDG_CACHE_HOME", ("Library/Caches", ".cache"))
+}
+
 /// Relative paths would mean another folder in every working folder; the XDG
 /// specification has them ignored.
-fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn folder_of(
+    variable: impl Fn(&str) -> Option<OsString>,
+    moved_by: &str,
+    (on_macos, elsewhere): (&str, &str),
+) -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(variable(name)?);
         path.is_absolute().then_some(path)
     };
     let below_home = match cfg!(target_os = "macos") {
-        true => "Library/Caches",
-        false => ".cache",
+        true => on_macos,
+        false => elsewhere,
     };
-    absolute("XDG_CACHE_HOME")
+    absolute(moved_by)
         .or_else(|| Some(absolute("HOME")?.join(below_home)))
-        .map(|caches| caches.join("cairn"))
+        .map(|folder| folder.join("cairn"))
 }
 
 #[cfg(test)]
@@ -51,5 +73,7 @@ mod tests {
         let named = cache_with(&[home, ("XDG_CACHE_HOME", "/fast")]);
         assert_eq!(named, Some(PathBuf::from("/fast/cairn")));
         assert_eq!(cache_with(&[]), None);
+        let state = state_of(|name| (name == "XDG_STATE_HOME").then(|| "/fast".into()));
+        assert_eq!(state, Some(PathBuf::from("/fast/cairn")));
     }
 }

@@ -8,6 +8,7 @@ use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Decision, Policy, Rules, Workspace};
 use crate::tools::{Limits, Toolbox};
+use crate::undo::{self, History};
 
 /// Why there is no agent: one line, and what it means for the caller.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +65,8 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
     launch::sweep();
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
-    let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits);
+    let history = history(&workspace);
+    let toolbox = Toolbox::new(workspace, policy(run), Launcher::this(), limits).with_undo(history);
     Agent::new(
         &loaded.bundle,
         loaded.engine,
@@ -73,6 +75,13 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         stop.clone(),
     )
     .map_err(|message| Failure::new(Reason::Bundle, message))
+}
+
+/// What makes turns undoable, or why they are not.
+fn history(workspace: &Workspace) -> Result<History, String> {
+    let state = super::folders::state();
+    let state = state.ok_or("there is no home folder to keep copies in")?;
+    History::open(&state, workspace, undo::Limits::default()).map_err(|error| error.to_string())
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.

@@ -8,6 +8,8 @@ pub enum Action {
     Think,
     Clear,
     Stats,
+    Undo,
+    Redo,
     Quit,
 }
 
@@ -19,7 +21,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 6] = [
+pub const COMMANDS: [Command; 8] = [
     Command {
         name: "help",
         args: "",
@@ -49,6 +51,18 @@ pub const COMMANDS: [Command; 6] = [
         args: "",
         help: "tokens, speed and what the cache saved",
         action: Action::Stats,
+    },
+    Command {
+        name: "undo",
+        args: "",
+        help: "take back what the last turn changed in the workspace",
+        action: Action::Undo,
+    },
+    Command {
+        name: "redo",
+        args: "",
+        help: "bring back what was undone last",
+        action: Action::Redo,
     },
     Command {
         name: "quit",
@@ -129,8 +143,8 @@ mod tests {
             });
             assert!(line.unwrap().ends_with(command.help));
         }
-        use Action::{Clear, Help, Model, Quit, Stats, Think};
-        for action in [Help, Model, Think, Clear, Stats, Quit] {
+        use Action::{Clear, Help, Model, Quit, Redo, Stats, Think, Undo};
+        for action in [Help, Model, Think, Clear, Stats, Undo, Redo, Quit] {
             let count = COMMANDS.iter().filter(|c| c.action == action).count();
             assert_eq!(count, 1, "{action:?}");
         }

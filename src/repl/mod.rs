@@ -4,6 +4,7 @@
 mod commands;
 mod input;
 mod screen;
+mod undo;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -104,6 +105,8 @@ impl Repl {
                 let text = self.stats();
                 self.front.screen.say(&text);
             }
+            Action::Undo => self.undo(undo::Way::Back),
+            Action::Redo => self.undo(undo::Way::Forth),
             Action::Quit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())

@@ -4,6 +4,7 @@
 
 mod diff;
 mod edit_file;
+mod history;
 mod list_dir;
 mod manifest;
 mod nearest;
@@ -20,6 +21,11 @@ use serde_json::{Map, Value};
 
 /// The result of a call that the user did not permit.
 pub const DENIED: &str = "error: denied by the user";
+
+/// That there is no undo, and why.
+fn undo_off(why: &str) -> String {
+    format!("undo is off: {why}")
+}
 
 /// What came of a call. `output` is what the model reads.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use super::history::Undo;
 use super::{
     Call, Effect, Manifest, Outcome, edit_file, list_dir, read_file, run_command, search,
     write_file,
@@ -201,6 +202,7 @@ pub struct Toolbox {
     policy: Policy,
     launcher: Launcher,
     limits: Limits,
+    pub(super) undo: Undo,
 }
 
 impl Toolbox {
@@ -215,6 +217,7 @@ impl Toolbox {
             policy,
             launcher,
             limits,
+            undo: Undo::None,
         }
     }
 
@@ -267,15 +270,17 @@ impl Toolbox {
     }
 
     /// What the user is asked to allow: the exact command, or the path and a
-    /// unified diff. Safe for a terminal. For a call that cannot run it is the
-    /// error that it would give.
+    /// unified diff, and what of it undo will not cover. Safe for a terminal. For a
+    /// call that cannot run it is the error that it would give.
     pub fn preview(&self, call: &Call) -> String {
-        let text = self
-            .prepare(call, &|| false)
-            .and_then(|(tool, context)| match tool.preview {
-                Some(preview) => preview(&context),
-                None => Ok(plain(call)),
-            });
+        let text = self.prepare(call, &|| false).and_then(|(tool, context)| {
+            let shown = match tool.preview {
+                Some(preview) => preview(&context)?,
+                None => plain(call),
+            };
+            let uncovered = self.uncovered(tool.manifest.effect(), &context);
+            Ok([vec![shown], uncovered].concat().join("\n"))
+        });
         match text {
             Ok(text) => sanitize::for_terminal(&text).into_owned(),
             Err(Failure { reason, .. }) => {
@@ -287,9 +292,12 @@ impl Toolbox {
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
-        let answer = self
-            .prepare(call, cancelled)
-            .and_then(|(tool, context)| (tool.run)(&context));
+        let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
+            self.keep_for(tool.manifest.effect(), &context)?;
+            let answer = (tool.run)(&context);
+            self.note_changes();
+            answer
+        });
         answer.unwrap_or_else(|Failure { reason, refused }| {
             let error = bound(&format!("error: {reason}"), self.limits.output());
             Outcome {

@@ -65,17 +65,17 @@ impl Changes {
         }
     }
 
-    /// Adds what happened between two moments.
-    pub fn add_between(&mut self, before: &Tree, after: &Tree) {
-        for path in before.0.keys() {
+    /// Adds what happened between two moments; `born` says when something was made
+    /// that is there at the second.
+    pub fn add_between(&mut self, before: &Tree, after: &Tree, born: &Born<'_>) {
+        let moves = moved(before, after, born);
+        let new = after.0.keys().filter(|path| before.get(&path.0).is_none());
+        // What was moved there is no copy, and is moved back as it is.
+        let new = new.filter(|path| !moves.iter().any(|m| path.0.starts_with(&m.to.0)));
+        for path in before.0.keys().chain(new) {
             self.compare(path, before, after);
         }
-        for path in after.0.keys().filter(|path| !before.0.contains_key(*path)) {
-            self.compare(path, before, after);
-        }
-        moved(before, after)
-            .into_iter()
-            .for_each(|new| self.add_move(new));
+        moves.into_iter().for_each(|new| self.add_move(new));
     }
 
     fn compare(&mut self, path: &Name, before: &Tree, after: &Tree) {
@@ -125,10 +125,13 @@ fn around(path: &Path, tree: &Tree) -> Node {
     }
 }
 
+/// When what is at a path was made.
+pub type Born<'a> = dyn Fn(&Path) -> Option<i64> + 'a;
+
 /// Ignored things that are elsewhere. The number of a deleted file is soon given to
 /// another, so the time of its making counts, too.
-fn moved(before: &Tree, after: &Tree) -> Vec<Move> {
-    fn of(seen: &Seen) -> Option<(u64, i64)> {
+fn moved(before: &Tree, after: &Tree, born: &Born<'_>) -> Vec<Move> {
+    let gone = before.0.iter().filter(|(path, seen)| {
         let ignored = matches!(
             seen.node,
             Node::Unkept {
@@ -136,21 +139,19 @@ fn moved(before: &Tree, after: &Tree) -> Vec<Move> {
                 ..
             }
         );
-        ignored.then_some((seen.stamp.inode, seen.born?))
-    }
-    let gone: HashMap<(u64, i64), &Name> = before
-        .0
-        .iter()
-        .filter(|(path, _)| after.get(&path.0).is_none())
-        .filter_map(|(path, seen)| Some((of(seen)?, path)))
+        ignored && after.get(&path.0).is_none()
+    });
+    let gone: HashMap<u64, (&Name, Option<i64>)> = gone
+        .map(|(path, seen)| (seen.stamp.inode, (path, seen.born)))
         .collect();
     let new = after
         .0
         .iter()
         .filter(|(path, _)| before.get(&path.0).is_none());
     new.filter_map(|(to, seen)| {
-        let from = gone.get(&of(seen)?)?;
-        Some(Move {
+        let (from, when) = gone.get(&seen.stamp.inode)?;
+        let same = when.is_some() && *when == seen.born.or_else(|| born(&to.0));
+        same.then(|| Move {
             from: (*from).clone(),
             to: to.clone(),
             inode: seen.stamp.inode,

@@ -3,11 +3,14 @@
 //! disk, so that the next one can go on after any crash.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
 use super::changes::Change;
 use super::index::{Keeping, Tree, look};
@@ -15,7 +18,7 @@ use super::node::{Name, Node, Why};
 use super::record::{OpenCall, Records, State, Turn};
 use super::scan::{By, Rules, walk};
 use super::store::{self, Store};
-use super::{Error, Limits, Touches};
+use super::{Error, Limits, Touches, place};
 use crate::sandbox::Workspace;
 
 /// Characters of what the user asked for that name a turn.
@@ -43,35 +46,55 @@ pub struct History {
     trouble: Option<String>,
 }
 
+/// The file that says whose history it is.
+const WORKSPACE: &str = "workspace";
+/// How long the history of a folder that is gone is kept.
+const ORPHANED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Removes histories of folders that have been gone for long.
+fn sweep(all: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(all)? {
+        let folder = entry?.path();
+        let Ok(workspace) = fs::read(folder.join(WORKSPACE)) else {
+            continue;
+        };
+        let used = fs::metadata(folder.join("lock")).and_then(|found| found.modified());
+        let age = used.ok().and_then(|used| used.elapsed().ok());
+        let gone = !Path::new(OsStr::from_bytes(&workspace)).exists();
+        if gone && age.is_some_and(|age| age > ORPHANED) {
+            // If it can't be removed, it is no worse than before.
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+    Ok(())
+}
+
 fn in_store<T>(result: std::io::Result<T>) -> Result<T, Error> {
     result.map_err(Error::Store)
 }
 
 impl History {
-    /// Opens or makes the history of a workspace below cairn's state folder. A turn
-    /// that a crash cut off is closed.
+    /// The history of a workspace, below cairn's state folder. It is made when there
+    /// is something to keep. A turn that a crash cut off is closed.
     ///
     /// # Errors
     /// When nothing can be kept there.
     pub fn open(state: &Path, workspace: &Workspace, limits: Limits) -> Result<Self, Error> {
-        use std::os::unix::ffi::OsStrExt;
         let root = workspace.root();
         // Before anything is made: it would be made in the workspace.
         let inside = |folder: &Path| folder.starts_with(root);
         let existing = state.ancestors().find_map(|path| path.canonicalize().ok());
-        if inside(state) || existing.is_some_and(|folder| inside(&folder)) {
+        let existing = existing.unwrap_or_else(|| PathBuf::from("/"));
+        if inside(state) || inside(&existing) {
             return Err(Error::Inside);
         }
+        let writable = accessat(CWD, &existing, Access::WRITE_OK, AtFlags::EACCESS);
+        writable.map_err(|error| Error::Store(error.into()))?;
         let name = blake3::hash(root.as_os_str().as_bytes()).to_hex();
         let folder = state.join("undo").join(&name[..32]);
-        let store = in_store(Store::open(&folder))?;
-        let path = folder.join("workspace");
-        if !path.exists() {
-            in_store(store::write(&path, root.as_os_str().as_bytes()))?;
-        }
         let mut history = Self {
             limits,
-            store,
+            store: Store::new(&folder),
             records: Records::new(&folder),
             folder,
             lock: None,
@@ -81,10 +104,12 @@ impl History {
             index: None,
             trouble: None,
         };
-        match history.lock(workspace) {
-            Ok(()) => history.unlock(),
-            Err(Error::Busy) => {}
-            Err(error) => return Err(error),
+        if history.folder.exists() {
+            match history.lock(workspace) {
+                Ok(()) => history.unlock(),
+                Err(Error::Busy) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(history)
     }
@@ -94,6 +119,9 @@ impl History {
         if self.lock.is_some() {
             return Ok(());
         }
+        if !self.folder.exists() {
+            in_store(self.make(workspace.root()))?;
+        }
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -102,7 +130,11 @@ impl History {
             .open(self.folder.join("lock"));
         let file = in_store(file)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => self.lock = Some(file),
+            Ok(()) => {
+                // Says that somebody still uses this.
+                let _ = file.set_modified(SystemTime::now());
+                self.lock = Some(file);
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy),
             Err(error) => return Err(Error::Store(error.into())),
         }
@@ -115,13 +147,22 @@ impl History {
                 Some((number, tree, rules))
             });
         }
-        for mut turn in in_store(self.records.turns())? {
-            if turn.state == State::Open {
+        for id in in_store(self.records.ids(State::Open))? {
+            if let Some(mut turn) = in_store(self.records.turn(State::Open, id))? {
                 turn.cut_off = true;
                 // What can't be found out must not be in the way of everything else.
                 let _ = self.close_call(workspace, &mut turn);
                 self.settle(turn)?;
             }
+        }
+        Ok(())
+    }
+
+    fn make(&self, root: &Path) -> std::io::Result<()> {
+        store::make_folder(&self.folder)?;
+        store::write(&self.folder.join(WORKSPACE), root.as_os_str().as_bytes())?;
+        if let Some(all) = self.folder.parent() {
+            sweep(all)?;
         }
         Ok(())
     }
@@ -307,7 +348,11 @@ impl History {
                 let (listing, _) = walk(root, by, &self.limits).map_err(unread)?;
                 let (keeping, go_on) = (Keeping::May, || false);
                 let now = Tree::take(root, listing, Some(tree), &mut self.store, keeping, &go_on)?;
-                turn.changes.add_between(tree, &now);
+                let born = |path: &Path| {
+                    let (parent, name) = place::parent(root, path).ok()?;
+                    place::born(parent, name)
+                };
+                turn.changes.add_between(tree, &now, &born);
                 let rules = rules.clone();
                 self.set_index(now, rules)?;
             }
@@ -342,19 +387,17 @@ impl History {
     /// Closes a turn on disk, and forgets what it makes obsolete.
     fn settle(&mut self, mut turn: Turn) -> Result<(), Error> {
         if turn.changes.is_empty() {
-            in_store(self.records.remove(turn.id))?;
+            in_store(self.records.remove(State::Open, turn.id))?;
             return self.collect_sometimes(turn.id);
         }
-        turn.state = State::Done;
         in_store(self.records.save(&turn))?;
-        let mut turns = in_store(self.records.turns())?;
-        for undone in turns.iter().filter(|turn| turn.state == State::Undone) {
-            in_store(self.records.remove(undone.id))?;
+        in_store(self.records.change(&mut turn, State::Done))?;
+        for id in in_store(self.records.ids(State::Undone))? {
+            in_store(self.records.remove(State::Undone, id))?;
         }
-        turns.retain(|turn| turn.state != State::Undone);
-        let old = turns.len().saturating_sub(self.limits.turns);
-        for turn in &turns[..old] {
-            in_store(self.records.remove(turn.id))?;
+        let done = in_store(self.records.ids(State::Done))?;
+        for id in &done[..done.len().saturating_sub(self.limits.turns)] {
+            in_store(self.records.remove(State::Done, *id))?;
         }
         self.collect_sometimes(turn.id)
     }
@@ -372,18 +415,20 @@ impl History {
     /// Removes copies that nobody needs, and the oldest turns if there is too much.
     pub(super) fn collect(&mut self) -> Result<(), Error> {
         self.store.written = 0;
-        let mut turns = in_store(self.records.turns())?;
         loop {
             let mut used: HashSet<_> = HashSet::new();
-            turns.iter().for_each(|turn| turn.hashes(&mut used));
+            in_store(self.records.hashes(&mut used))?;
             if let Some((_, tree, _)) = &self.index {
                 tree.hashes(&mut used);
             }
             let left = in_store(self.store.collect(&used))?;
-            if left <= self.limits.store_bytes || turns.is_empty() {
-                return Ok(());
+            let oldest = in_store(self.records.ids(State::Done))?.first().copied();
+            match oldest {
+                Some(oldest) if left > self.limits.store_bytes => {
+                    in_store(self.records.remove(State::Done, oldest))?;
+                }
+                _ => return Ok(()),
             }
-            in_store(self.records.remove(turns.remove(0).id))?;
         }
     }
 }

@@ -192,6 +192,22 @@ pub fn look(
     limits: &Limits,
     store: Option<(&mut Store, Keeping)>,
 ) -> Result<Node, Error> {
+    match look_closely(root, path, limits, store) {
+        // Somebody has shut a folder above it.
+        Err(Error::Workspace(_, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let (why, stamp) = (Why::Unreadable, Stamp::default());
+            Ok(Node::Unkept { why, stamp })
+        }
+        other => other,
+    }
+}
+
+fn look_closely(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    limits: &Limits,
+    store: Option<(&mut Store, Keeping)>,
+) -> Result<Node, Error> {
     let failed = |error| Error::Workspace(path.to_owned(), error);
     let (folder, name) = if path.as_os_str().is_empty() {
         let root = place::folder(root, path).map_err(failed)?;

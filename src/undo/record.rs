@@ -1,6 +1,6 @@
 //! Turns on disk: one file each, written before the first thing that the turn
-//! changes and again with what became of it. A turn that a crash cut off is there
-//! with all that it would have changed.
+//! changes and again with what became of it. Its name says which state the turn is
+//! in, so a turn that a crash cut off is found without reading the others.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,12 +15,25 @@ use super::node::{Hash, Name, Node};
 use super::scan::Rules;
 use super::store;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// Going on, or cut off.
+    #[default]
     Open,
     Done,
     Undone,
+}
+
+impl State {
+    const ALL: [Self; 3] = [Self::Open, Self::Done, Self::Undone];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Open => "open-",
+            Self::Done => "done-",
+            Self::Undone => "undone-",
+        }
+    }
 }
 
 /// A call whose end was not seen yet.
@@ -37,6 +50,7 @@ pub struct Turn {
     pub id: u64,
     /// What the user asked for, shortened.
     pub label: String,
+    #[serde(skip)]
     pub state: State,
     /// The end was not seen: what others changed since is in here, too.
     pub cut_off: bool,
@@ -57,7 +71,7 @@ impl Turn {
     }
 
     /// Contents that this turn needs.
-    pub fn hashes(&self, into: &mut HashSet<Hash>) {
+    fn hashes(&self, into: &mut HashSet<Hash>) {
         into.extend(self.nodes().filter_map(|node| match node {
             Node::File { hash, .. } => Some(*hash),
             _ => None,
@@ -71,7 +85,6 @@ pub struct Records {
     folder: PathBuf,
 }
 
-const TURN: &str = "turn-";
 const INDEX: &str = "index-";
 
 impl Records {
@@ -97,35 +110,62 @@ impl Records {
         Ok(numbers)
     }
 
-    pub fn save(&self, turn: &Turn) -> io::Result<()> {
-        store::write(&self.path(TURN, turn.id), &serde_json::to_vec(turn)?)
+    /// Numbers of the turns in a state, oldest first.
+    pub fn ids(&self, state: State) -> io::Result<Vec<u64>> {
+        self.numbers(state.prefix())
     }
 
-    pub fn remove(&self, id: u64) -> io::Result<()> {
-        match fs::remove_file(self.path(TURN, id)) {
+    pub fn save(&self, turn: &Turn) -> io::Result<()> {
+        let path = self.path(turn.state.prefix(), turn.id);
+        store::write(&path, &serde_json::to_vec(turn)?)
+    }
+
+    /// Has a turn that was saved be in another state.
+    pub fn change(&self, turn: &mut Turn, state: State) -> io::Result<()> {
+        let [from, to] = [turn.state, state].map(|state| self.path(state.prefix(), turn.id));
+        fs::rename(from, to)?;
+        turn.state = state;
+        Ok(())
+    }
+
+    pub fn remove(&self, state: State, id: u64) -> io::Result<()> {
+        match fs::remove_file(self.path(state.prefix(), id)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
 
-    pub fn turn(&self, id: u64) -> io::Result<Turn> {
-        Ok(serde_json::from_slice(&fs::read(self.path(TURN, id))?)?)
-    }
-
-    /// Oldest first. One that can't be read is nobody's any more.
-    pub fn turns(&self) -> io::Result<Vec<Turn>> {
-        let mut turns = Vec::new();
-        for id in self.numbers(TURN)? {
-            match self.turn(id) {
-                Ok(turn) => turns.push(turn),
-                Err(_) => self.remove(id)?,
+    /// `None` for one that can't be read; it is nobody's any more.
+    pub fn turn(&self, state: State, id: u64) -> io::Result<Option<Turn>> {
+        let text = fs::read(self.path(state.prefix(), id))?;
+        match serde_json::from_slice::<Turn>(&text) {
+            Ok(turn) => Ok(Some(Turn { id, state, ..turn })),
+            Err(_) => {
+                self.remove(state, id)?;
+                Ok(None)
             }
         }
-        Ok(turns)
     }
 
+    /// The number of the newest turn; 0 if there is none.
     pub fn last_id(&self) -> io::Result<u64> {
-        Ok(self.numbers(TURN)?.last().copied().unwrap_or(0))
+        let mut last = 0;
+        for state in State::ALL {
+            last = last.max(self.ids(state)?.last().copied().unwrap_or(0));
+        }
+        Ok(last)
+    }
+
+    /// Contents that turns need.
+    pub fn hashes(&self, into: &mut HashSet<Hash>) -> io::Result<()> {
+        for state in State::ALL {
+            for id in self.ids(state)? {
+                if let Some(turn) = self.turn(state, id)? {
+                    turn.hashes(into);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The number of the newest index.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::cover::said;
 use super::history::History;
 use super::index::{Keeping, look};
-use super::node::{Node, Owner};
+use super::node::{Node, Owner, Stamp};
 use super::record::{State, Turn};
 use super::report::{Act, Answer, Conflict, Report};
 use super::store::Store;
@@ -64,19 +64,28 @@ impl History {
     }
 
     fn restore(&mut self, workspace: &Workspace, way: Way, force: Force) -> Result<Answer, Error> {
-        let mut turns = self.records.turns().map_err(Error::Store)?.into_iter();
-        let turn = match way {
-            Way::Back => turns.rfind(|turn| turn.state == State::Done),
-            Way::Forth => turns.find(|turn| turn.state == State::Undone),
+        let state = match way {
+            Way::Back => State::Done,
+            Way::Forth => State::Undone,
         };
-        let Some(mut turn) = turn else {
+        let mut ids = self.records.ids(state).map_err(Error::Store)?.into_iter();
+        let id = match way {
+            Way::Back => ids.next_back(),
+            Way::Forth => ids.next(),
+        };
+        let Some(id) = id else {
             return Ok(Answer::Nothing);
         };
+        let turn = self.records.turn(state, id).map_err(Error::Store)?;
+        let mut turn = turn.ok_or_else(|| Error::Store(io::ErrorKind::InvalidData.into()))?;
         let mut report = Report {
             turn: turn.id,
             label: turn.label.clone(),
             ..Report::default()
         };
+        if force == Force::Yes {
+            open_folders(workspace, &turn, way);
+        }
         let mut steps = self.plan(workspace, &turn, way, &mut report)?;
         if !report.conflicts.is_empty() {
             if force == Force::No {
@@ -91,12 +100,16 @@ impl History {
         };
         restorer.run(&steps, &moves(&turn, way))?;
         let report = restorer.report;
-        turn.cut_off = false;
-        turn.state = match way {
+        if std::mem::take(&mut turn.cut_off) {
+            self.records.save(&turn).map_err(Error::Store)?;
+        }
+        let state = match way {
             Way::Back => State::Undone,
             Way::Forth => State::Done,
         };
-        self.records.save(&turn).map_err(Error::Store)?;
+        self.records
+            .change(&mut turn, state)
+            .map_err(Error::Store)?;
         Ok(Answer::Done(report))
     }
 
@@ -159,7 +172,16 @@ impl History {
                     Way::Back => &mut change.after,
                     Way::Forth => &mut change.before,
                 };
-                *side = now.clone();
+                *side = match side {
+                    // It was opened for this, and is as it was but for that.
+                    Node::Unkept { stamp, .. } if now.is_folder() && is_folder(stamp) => {
+                        Node::Folder {
+                            mode: stamp.permissions(),
+                            owner: stamp.owner,
+                        }
+                    }
+                    _ => now.clone(),
+                };
             }
             if let Ok(at) = steps.binary_search_by(|step| step.path.cmp(path)) {
                 steps[at].now = now;
@@ -167,6 +189,28 @@ impl History {
         }
         self.records.save(turn).map_err(Error::Store)
     }
+}
+
+/// Lets folders be looked into that the turn has shut, if they are to be open again.
+fn open_folders(workspace: &Workspace, turn: &Turn, way: Way) {
+    for (path, change) in &turn.changes.nodes {
+        let (now, wanted) = match way {
+            Way::Back => (&change.after, &change.before),
+            Way::Forth => (&change.before, &change.after),
+        };
+        if let (Node::Unkept { stamp, .. }, Node::Folder { .. }) = (now, wanted)
+            && is_folder(stamp)
+        {
+            // What stays shut is not restored, and said to be.
+            let _ = place::parent(workspace.handle(), &path.0).and_then(|(parent, name)| {
+                place::set_folder_mode(parent, name, stamp.permissions() | 0o700)
+            });
+        }
+    }
+}
+
+fn is_folder(stamp: &Stamp) -> bool {
+    place::file_type(stamp) == rustix::fs::FileType::Directory
 }
 
 /// What is to be moved, from and to, and its inode.
@@ -413,7 +457,7 @@ fn is_full(error: &io::Error) -> bool {
 fn is_some_folder(node: &Node) -> bool {
     match node {
         Node::Folder { .. } => true,
-        Node::Unkept { stamp, .. } => place::file_type(stamp) == rustix::fs::FileType::Directory,
+        Node::Unkept { stamp, .. } => is_folder(stamp),
         _ => false,
     }
 }

@@ -47,15 +47,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes a store.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        for folder in [folder, &folder.join(OBJECTS)] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-        }
-        let mut store = Self {
+    /// One that may not exist yet.
+    pub fn new(folder: &Path) -> Self {
+        Self {
             folder: folder.to_owned(),
             present: HashSet::new(),
             temporary: 0,
@@ -64,13 +58,13 @@ impl Store {
             written: 0,
             #[cfg(test)]
             reads: 0,
-        };
-        store.look()?;
-        Ok(store)
+        }
     }
 
-    /// Finds out what is kept, now that nobody else changes it.
+    /// Makes it if need be, and finds out what is kept, now that nobody else
+    /// changes it.
     pub fn look(&mut self) -> io::Result<()> {
+        make_folder(&self.folder.join(OBJECTS))?;
         self.present = self.objects()?.into_iter().map(|(hash, _)| hash).collect();
         Ok(())
     }
@@ -192,7 +186,7 @@ impl Store {
         match fs::rename(path, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let part = to.parent().unwrap_or(&self.folder);
-                DirBuilder::new().recursive(true).mode(0o700).create(part)?;
+                make_folder(part)?;
                 fs::rename(path, &to)?;
             }
             other => other?,
@@ -257,6 +251,11 @@ impl Store {
         }
         Ok(left)
     }
+}
+
+/// Makes a folder that is nobody else's, and those above it.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Hashes without keeping.

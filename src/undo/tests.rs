@@ -456,6 +456,25 @@ fn what_is_ignored_is_moved_back_with_its_folder() {
 }
 
 #[test]
+fn what_was_ignored_and_is_not_at_its_new_place_is_moved_back() {
+    let mut yard = Yard::new(Limits::default());
+    yard.file(".gitignore", "target\n");
+    yard.file("target/out", "o");
+    let before = picture(&yard.at(""));
+    yard.turn(|yard| {
+        fs::rename(yard.at("target"), yard.at("kept")).unwrap();
+        yard.file("kept/more", "m");
+    });
+    let after = picture(&yard.at(""));
+    done(yard.undo(Force::No));
+    fs::remove_file(yard.at("target/more")).unwrap();
+    assert_eq!(picture(&yard.at("")), before);
+    yard.file("target/more", "m");
+    done(yard.redo(Force::No));
+    assert_eq!(picture(&yard.at("")), after);
+}
+
+#[test]
 fn old_turns_and_their_copies_are_forgotten() {
     let mut yard = Yard::new(Limits {
         turns: 3,
