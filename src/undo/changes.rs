@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
 
 use super::index::{Seen, Tree};
 use super::node::{Name, Node, Why};
+use super::place;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -116,11 +118,12 @@ impl Changes {
 /// nobody looked into a folder above it.
 fn around(path: &Path, tree: &Tree) -> Node {
     let above = path.ancestors().skip(1).find_map(|path| tree.get(path));
-    match above {
-        Some(Seen {
-            node: node @ Node::Unkept { .. },
-            ..
-        }) => node.clone(),
+    match above.map(|seen| &seen.node) {
+        Some(node @ Node::Unkept { stamp, .. })
+            if place::file_type(stamp) == FileType::Directory =>
+        {
+            node.clone()
+        }
         _ => Node::Absent,
     }
 }

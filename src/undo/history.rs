@@ -168,7 +168,11 @@ impl History {
     }
 
     pub(super) fn unlock(&mut self) {
-        self.lock = None;
+        if let Some(lock) = self.lock.take() {
+            // Closing it is not enough while a process that is about to be another
+            // program still has a copy.
+            let _ = flock(&lock, FlockOperation::Unlock);
+        }
     }
 
     pub(super) fn unlock_if_idle(&mut self) {

@@ -380,6 +380,22 @@ fn what_is_not_covered_is_named_and_left() {
 }
 
 #[test]
+fn a_pipe_makes_way_for_the_file_that_was_there() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let mut yard = Yard::new(Limits::default());
+    yard.file("a/x", "x");
+    yard.turn(|yard| {
+        fs::remove_dir_all(yard.at("a")).unwrap();
+        mknodat(CWD, yard.at("a"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    });
+    let got = conflicts(yard.undo(Force::No));
+    let why = Conflict::Lost("a (not a regular file)".into());
+    assert_eq!(got, [("a".to_owned(), why)]);
+    done(yard.undo(Force::Yes));
+    assert_eq!(yard.read("a/x").unwrap(), "x");
+}
+
+#[test]
 fn too_many_files_and_too_many_bytes_are_not_covered() {
     let mut yard = Yard::new(Limits {
         entries: 12,
