@@ -22,6 +22,8 @@ pub mod sandbox;
 
 pub mod config;
 
+pub mod undo;
+
 pub mod tools;
 
 pub mod agent;

@@ -3,7 +3,7 @@
 
 use cairn::sandbox::launch::Launcher;
 use cairn::sandbox::{Decision, Policy, Rules, Workspace};
-use cairn::tools::{Call, Limits, Toolbox};
+use cairn::tools::{Call, Detail, Limits, Toolbox};
 use serde_json::{Value, json};
 
 /// Words by which other tools' arguments have led out.
@@ -51,7 +51,7 @@ fn no_argument_of_a_tool_reaches_the_policy() {
     let launcher = Launcher::by(env!("CARGO_BIN_EXE_cairn"));
     let toolbox = Toolbox::new(workspace, Policy::new(rules), launcher, Limits::default());
 
-    let specs = serde_json::to_value(toolbox.specs()).unwrap();
+    let specs = serde_json::to_value(toolbox.specs(Detail::Full)).unwrap();
     assert!(specs.as_array().unwrap().len() >= 6);
     for spec in specs.as_array().unwrap() {
         let parameters = spec["parameters"]["properties"].as_object().unwrap();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::effect::Effect;
-use super::entry::{Kind, ToolResult, Verdict};
+use super::entry::{Kind, Restored, ToolResult, Verdict};
 use super::event::{Approval, Done, Event, Front, Question};
 use super::exit::{Exit, Reason};
 use super::log::{Journal, Session};
@@ -20,8 +20,9 @@ use crate::config::{List, User};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::text::{Limit, bound};
-use crate::sandbox::{Decision, Mode, Permission, Policy, Rule, Strength};
+use crate::sandbox::{Decision, Mode, Permission, Policy, Rule, Strength, sanitize};
 use crate::tools::{self, Background, Call, Detail, Toolbox};
+use crate::undo::{Answer, Force, Report};
 
 /// How much of a user's word on a refusal the model reads.
 const WORD: Limit = Limit {
@@ -164,6 +165,7 @@ impl Agent {
             .into_iter()
             .chain(self.model.generator.info().notices.iter().cloned())
             .chain(self.warnings.iter().cloned())
+            .chain(self.toolbox.notice())
             .chain(seed)
             .collect()
     }
@@ -246,6 +248,7 @@ impl Agent {
         let cancel = self.stop.begin();
         front.event(&Event::TurnStarted);
         self.tell_ended(front);
+        self.toolbox.begin_turn(text);
         self.model.run = None;
         self.model.stats.turns += 1;
         self.record(
@@ -255,6 +258,9 @@ impl Agent {
             front,
         );
         let reason = self.drive(&cancel, front);
+        if let Some(text) = self.toolbox.end_turn() {
+            front.event(&Event::Notice { text });
+        }
         self.stop.finish();
         self.tell_ended(front);
         let done = Done {
@@ -271,6 +277,31 @@ impl Agent {
         for text in self.ended() {
             front.event(&Event::Notice { text });
         }
+    }
+
+    /// Takes back what the last turn changed in the workspace. The model is told with
+    /// the next message.
+    ///
+    /// # Errors
+    /// When that can't be done; one line.
+    pub fn undo(&mut self, force: Force, front: &mut dyn Front) -> Result<Answer, String> {
+        let answer = self.toolbox.undo(force)?;
+        if let Answer::Done(report) = &answer {
+            self.record(Kind::Undo(restored(report)), front);
+        }
+        Ok(answer)
+    }
+
+    /// Brings back what was taken back last.
+    ///
+    /// # Errors
+    /// As [`Agent::undo`].
+    pub fn redo(&mut self, force: Force, front: &mut dyn Front) -> Result<Answer, String> {
+        let answer = self.toolbox.redo(force)?;
+        if let Answer::Done(report) = &answer {
+            self.record(Kind::Redo(restored(report)), front);
+        }
+        Ok(answer)
     }
 
     fn drive(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Reason {
@@ -506,6 +537,18 @@ impl Agent {
                 text: format!("the session log can't be written, going on without: {error}"),
             });
         }
+    }
+}
+
+/// What the log keeps of a report.
+fn restored(report: &Report) -> Restored {
+    let names = report.done.iter().take(Restored::NAMED);
+    Restored {
+        turn: report.turn,
+        named: names
+            .map(|(path, _)| sanitize::for_line(&path.to_string_lossy()).into_owned())
+            .collect(),
+        files: report.done.len(),
     }
 }
 

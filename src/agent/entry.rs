@@ -60,6 +60,26 @@ pub enum Kind {
         exit: Exit,
         reason: Reason,
     },
+    /// The user took back what a turn had changed in the workspace.
+    Undo(Restored),
+    /// And brought it back again.
+    Redo(Restored),
+}
+
+/// What was brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The turn, by the number that undo gave it.
+    pub turn: u64,
+    /// The first paths.
+    pub named: Vec<String>,
+    /// How many paths.
+    pub files: usize,
+}
+
+impl Restored {
+    /// Paths that are named.
+    pub const NAMED: usize = 8;
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Map, Value};
 
 use super::effect::Effect;
-use super::entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
+use super::entry::{Answer, Entry, Finish, Kind, Restored, ToolResult, Verdict};
 use super::exit::Reason;
 use crate::chat::{Message, Role, ToolCall};
 use crate::tools;
@@ -107,6 +107,15 @@ pub struct Machine {
     phase: Phase,
     turn: Turn,
     calls: usize,
+    /// What the user did to earlier turns' changes and the model does not know yet.
+    notes: Vec<Note>,
+}
+
+/// A turn's changes, undone or redone.
+#[derive(Clone, Debug, PartialEq)]
+struct Note {
+    what: Restored,
+    undone: bool,
 }
 
 impl Machine {
@@ -118,6 +127,7 @@ impl Machine {
             phase: Phase::Idle,
             turn: Turn::default(),
             calls: 0,
+            notes: Vec::new(),
         }
     }
 
@@ -153,7 +163,8 @@ impl Machine {
             Kind::User { text } => {
                 self.close_calls();
                 self.turn = Turn::default();
-                self.say(Role::User, text.clone(), None);
+                let text = self.with_notes(text);
+                self.say(Role::User, text, None);
                 self.phase = Phase::Generate;
             }
             Kind::Assistant(answer) => self.answered(answer),
@@ -182,6 +193,8 @@ impl Machine {
                 self.phase = Phase::Idle;
             }
             Kind::Usage { .. } => {}
+            Kind::Undo(what) => self.note(what, true),
+            Kind::Redo(what) => self.note(what, false),
         }
     }
 
@@ -359,6 +372,42 @@ impl Machine {
     fn end(&mut self, reason: Reason) {
         if self.phase != Phase::Idle {
             self.phase = Phase::Ending(reason);
+        }
+    }
+
+    /// What was undone and redone, or the other way round, is as it was.
+    fn note(&mut self, what: &Restored, undone: bool) {
+        let opposite = |note: &Note| note.what.turn == what.turn && note.undone != undone;
+        match self.notes.iter().rposition(opposite) {
+            Some(at) => {
+                self.notes.remove(at);
+            }
+            None if what.files > 0 => self.notes.push(Note {
+                what: what.clone(),
+                undone,
+            }),
+            None => {}
+        }
+    }
+
+    /// A user's message, after what the model must know to believe its own eyes.
+    fn with_notes(&mut self, text: &str) -> String {
+        let notes = self.notes.drain(..).map(|Note { what, undone }| {
+            let mut names = what.named.join(", ");
+            if what.files > what.named.len() {
+                names.push_str(&format!(" and {} more", what.files - what.named.len()));
+            }
+            match undone {
+                true => format!(
+                    "[The user undid file changes of an earlier turn. Not changed any more: {names}]\n"
+                ),
+                false => format!("[The user redid file changes of an earlier turn: {names}]\n"),
+            }
+        });
+        let notes: String = notes.collect();
+        match notes.is_empty() {
+            true => text.to_owned(),
+            false => format!("{notes}\n{text}"),
         }
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::effect::Effect;
-use super::entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
+use super::entry::{Answer, Entry, Finish, Kind, Restored, ToolResult, Verdict};
 use super::exit::{Exit, Reason};
 use super::log::{self, Journal, Session};
 use super::machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};
@@ -101,6 +101,35 @@ fn an_answer_without_calls_ends_the_turn() {
     s.record(answer("hello", vec![])).unwrap();
     assert_eq!(settle(&mut s), (vec![ended(Reason::Done)], Effect::Wait));
     assert_eq!(s.machine().answer(), "hello");
+}
+
+#[test]
+fn the_model_learns_with_the_next_message_what_was_undone() {
+    let what = |turn, named: &[&str], files| Restored {
+        turn,
+        named: named.iter().map(|name| (*name).to_owned()).collect(),
+        files,
+    };
+    let mut s = session([
+        user("change a"),
+        answer("done", vec![]),
+        ended(Reason::Done),
+        Kind::Undo(what(7, &["a", "b"], 5)),
+        Kind::Undo(what(6, &["c"], 1)),
+        Kind::Redo(what(6, &["c"], 1)),
+        Kind::Redo(what(5, &["d"], 1)),
+        Kind::Undo(what(4, &[], 0)),
+    ]);
+    assert_eq!(s.machine().next(), Effect::Wait);
+    s.record(user("go on")).unwrap();
+    let told = |s: &Session| s.machine().messages().last().unwrap().content.clone();
+    assert_eq!(
+        told(&s),
+        "[The user undid file changes of an earlier turn. Not changed any more: a, b and 3 more]\n\
+         [The user redid file changes of an earlier turn: d]\n\ngo on"
+    );
+    s.record(user("once more")).unwrap();
+    assert_eq!(told(&s), "once more");
 }
 
 #[test]

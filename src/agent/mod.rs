@@ -20,7 +20,7 @@ mod system;
 pub use crate::chat::Thinking;
 pub use driver::Agent;
 pub use effect::Effect;
-pub use entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
+pub use entry::{Answer, Entry, Finish, Kind, Restored, ToolResult, Verdict};
 pub use event::{Approval, Done, Event, Front, Question};
 pub use exit::{Exit, Reason};
 pub use log::{Journal, Session, parse};

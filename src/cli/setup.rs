@@ -9,6 +9,7 @@ use crate::config::{ConfigError, Layer, PROJECT_FILE, Project, Trust, User};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Decision, Mode, Network, Policy, Rule, Rules, Strength, Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
+use crate::undo::{self, History};
 
 /// Why there is no agent: one line, and what it means for the caller.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,11 +67,12 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
     let left = left_behind(&workspace);
     let loaded = load::load(model, run)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
+    let history = history(&workspace);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
     let mut agent = Agent::new(
         &loaded.bundle,
         loaded.engine,
-        toolbox,
+        toolbox.with_undo(history),
         settings,
         stop.clone(),
     )
@@ -103,6 +105,13 @@ pub(super) fn left_behind(workspace: &Workspace) -> Vec<String> {
             "what a command may have left when its cairn was killed can't be looked for: {error}"
         )],
     }
+}
+
+/// What makes turns undoable, or why they are not.
+fn history(workspace: &Workspace) -> Result<History, String> {
+    let state = folders::state();
+    let state = state.ok_or("there is no home folder to keep copies in")?;
+    History::open(&state, workspace, undo::Limits::default()).map_err(|error| error.to_string())
 }
 
 /// `--model`, else `CAIRN_MODEL`, else nothing: the demo.

@@ -45,7 +45,7 @@ pub fn repl(run: &RunArgs) -> Exit {
         return super::fail(Exit::Internal, &message);
     }
     let input = match io::stdin().is_terminal() && io::stdout().is_terminal() {
-        true => match Input::editor(repl::history_file()) {
+        true => match Input::editor(super::folders::state().and_then(repl::history_file)) {
             Ok(input) => input,
             Err(message) => return super::fail(Exit::Internal, &message),
         },

@@ -12,6 +12,8 @@ pub enum Action {
     Permissions,
     Jobs,
     Kill,
+    Undo,
+    Redo,
     Quit,
 }
 
@@ -23,7 +25,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 10] = [
+pub const COMMANDS: [Command; 12] = [
     Command {
         name: "help",
         args: "",
@@ -53,6 +55,18 @@ pub const COMMANDS: [Command; 10] = [
         args: "",
         help: "tokens, speed and what the cache saved",
         action: Action::Stats,
+    },
+    Command {
+        name: "undo",
+        args: "",
+        help: "take back what the last turn changed in the workspace",
+        action: Action::Undo,
+    },
+    Command {
+        name: "redo",
+        args: "",
+        help: "bring back what was undone last",
+        action: Action::Redo,
     },
     Command {
         name: "mode",
@@ -157,13 +171,17 @@ mod tests {
             });
             assert!(line.unwrap().ends_with(command.help));
         }
-        use Action::{Clear, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Stats, Think};
+        use Action::{
+            Clear, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Stats, Think, Undo,
+        };
         for action in [
             Help,
             Model,
             Think,
             Clear,
             Stats,
+            Undo,
+            Redo,
             Mode,
             Permissions,
             Jobs,

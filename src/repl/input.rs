@@ -150,19 +150,10 @@ fn plain_line(source: &mut dyn BufRead) -> io::Result<Option<String>> {
     Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
-/// Where the history lives, its folder made: `$XDG_STATE_HOME/cairn/history`,
-/// or `~/.local/state/cairn/history`.
-pub fn history_file() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    let folder = state.join("cairn");
-    create_private(&folder).ok()?;
-    Some(folder.join("history"))
+/// Where the history lives in cairn's state folder, which is made.
+pub fn history_file(state: PathBuf) -> Option<PathBuf> {
+    create_private(&state).ok()?;
+    Some(state.join("history"))
 }
 
 fn create_private(folder: &Path) -> io::Result<()> {

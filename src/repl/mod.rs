@@ -5,6 +5,7 @@ mod answers;
 mod commands;
 mod input;
 mod screen;
+mod undo;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -117,6 +118,8 @@ impl Repl {
                 let text = self.stats();
                 self.front.screen.say(&text);
             }
+            Action::Undo => self.undo(undo::Way::Back),
+            Action::Redo => self.undo(undo::Way::Forth),
             Action::Mode => self.mode(rest),
             Action::Permissions => {
                 let rules = self.agent.rules_in_force();

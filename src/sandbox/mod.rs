@@ -34,4 +34,5 @@ pub use policy::{Action, Decision, Forbidden, Mode, Permission, Policy, Rules, S
 pub use protected::Repository;
 pub use rule::{Rule, RuleError};
 pub use walk::Visit;
+pub(crate) use walk::{MAX_DEPTH, MAX_IGNORE_BYTES, is_ignored, parse_rules};
 pub use workspace::{Entry, FileError, Listing, Workspace};

@@ -37,6 +37,8 @@ const HIDDEN: &[&str] = &[
     ".cache/cairn",
     ".local/state/cairn",
     ".local/share/cairn",
+    "Library/Application Support/cairn",
+    "Library/Caches/cairn",
 ];
 
 /// Toolchains, which a command may use though the home is not its own.

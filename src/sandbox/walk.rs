@@ -15,9 +15,9 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::workspace::{FileError, Workspace, open_regular};
 
 /// Deeper trees are a loop or an attack.
-const MAX_DEPTH: usize = 100;
+pub(crate) const MAX_DEPTH: usize = 100;
 /// An ignore file beyond this is not one.
-const MAX_IGNORE_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_IGNORE_BYTES: u64 = 1 << 20;
 
 /// What is called with each file: its path from the workspace, and the open file.
 pub type Visit<'a> = dyn FnMut(&Path, File) -> ControlFlow<()> + 'a;
@@ -136,7 +136,16 @@ impl Ignoring {
 
 /// The innermost rule that says anything decides.
 fn ignored(rules: &[Gitignore], path: &Path, folder: bool) -> bool {
-    for rule in rules.iter().rev() {
+    is_ignored(rules.iter().rev(), path, folder)
+}
+
+/// By rules from the innermost outwards.
+pub(crate) fn is_ignored<'a>(
+    rules: impl Iterator<Item = &'a Gitignore>,
+    path: &Path,
+    folder: bool,
+) -> bool {
+    for rule in rules {
         match rule.matched(path, folder) {
             Match::Ignore(_) => return true,
             Match::Whitelist(_) => return false,
@@ -152,8 +161,13 @@ fn read_rules(dir: &Dir, file: &Path, base: &Path) -> Option<Gitignore> {
     let (file, _) = open_regular(dir, file).ok()?;
     let mut bytes = Vec::new();
     file.take(MAX_IGNORE_BYTES).read_to_end(&mut bytes).ok()?;
+    parse_rules(&bytes, base)
+}
+
+/// The same of a file's text.
+pub(crate) fn parse_rules(bytes: &[u8], base: &Path) -> Option<Gitignore> {
     let mut builder = GitignoreBuilder::new(base);
-    for line in String::from_utf8_lossy(&bytes).lines() {
+    for line in String::from_utf8_lossy(bytes).lines() {
         let _ = builder.add_line(None, line);
     }
     builder.build().ok()

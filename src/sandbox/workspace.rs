@@ -9,7 +9,7 @@ use std::io::{self, Read};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, OpenOptionsExt};
@@ -138,7 +138,7 @@ impl Workspace {
         }
     }
 
-    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
@@ -254,28 +254,29 @@ impl Workspace {
         super::atomic::write(&self.dir, &relative, bytes, &judge)
     }
 
-    /// Where a write to this path would end, relative to the root, links followed.
-    ///
-    /// # Errors
-    /// Where a write would fail, too.
-    pub fn real(&self, path: &str) -> Result<PathBuf, FileError> {
+    /// Where writing to a path would change something: relative to the root, no
+    /// component of it a link. What is missing on the way is part of it.
+    pub fn written(&self, path: &str) -> Result<PathBuf, FileError> {
         let target = super::atomic::resolve(&self.dir, &self.relative(path)?)?;
-        let name = target.file_name().ok_or(FileError::IsDirectory)?;
-        let parent = target.parent().unwrap_or(Path::new(""));
-        let mut there = parent;
-        loop {
-            let at = match there.as_os_str().is_empty() {
+        let mut there = target.parent().unwrap_or(Path::new(""));
+        let folder = loop {
+            let named = match there.as_os_str().is_empty() {
                 true => Path::new("."),
                 false => there,
             };
-            match (self.open_dir(at), there.parent()) {
-                (Ok(folder), _) => {
-                    let missing = parent.strip_prefix(there).unwrap_or(parent);
-                    return Ok(self.place(&folder)?.join(missing).join(name));
+            match self.open_dir(named) {
+                Ok(folder) => break folder,
+                Err(FileError::NotFound) if named != Path::new(".") => {
+                    there = there.parent().unwrap_or(Path::new(""));
                 }
-                (Err(FileError::NotFound), Some(above)) => there = above,
-                (Err(error), _) => return Err(error),
+                Err(error) => return Err(error),
             }
+        };
+        let rest = target.strip_prefix(there).unwrap_or(&target);
+        let written = self.place(&folder)?.join(rest);
+        match stays_inside(rest) && !rest.components().any(|c| c == Component::ParentDir) {
+            true => Ok(written),
+            false => Err(FileError::NotFound),
         }
     }
 

@@ -7,6 +7,7 @@ mod command_output;
 mod diff;
 mod edit_file;
 mod git;
+mod history;
 mod jobs;
 mod list_dir;
 mod manifest;
@@ -27,6 +28,11 @@ use serde_json::{Map, Value};
 
 /// The result of a call that the user did not permit.
 pub const DENIED: &str = "error: denied by the user";
+
+/// That there is no undo, and why.
+fn undo_off(why: &str) -> String {
+    format!("undo is off: {why}")
+}
 
 /// What came of a call. `output` is what the model reads.
 #[derive(Clone, Debug, PartialEq)]

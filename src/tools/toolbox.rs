@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
+use super::history::Undo;
 use super::jobs::{Background, Jobs};
 use super::{
     Call, Detail, Effect, Manifest, Outcome, command_output, edit_file, git, list_dir, read_file,
@@ -260,6 +261,7 @@ pub struct Toolbox {
     launcher: Launcher,
     limits: Limits,
     jobs: Jobs,
+    pub(super) undo: Undo,
 }
 
 impl Toolbox {
@@ -275,6 +277,7 @@ impl Toolbox {
             launcher,
             limits,
             jobs: Jobs::default(),
+            undo: Undo::None,
         }
     }
 
@@ -373,7 +376,7 @@ impl Toolbox {
                 Some(say(Action::Run(&command)))
             }
             Effect::Write => {
-                let path = self.workspace.real(context.text("path")).ok()?;
+                let path = self.workspace.written(context.text("path")).ok()?;
                 Some(say(Action::Write(&path)))
             }
             Effect::Read => {
@@ -384,15 +387,17 @@ impl Toolbox {
     }
 
     /// What the user is asked to allow: the exact command, or the path and a
-    /// unified diff. Safe for a terminal. For a call that cannot run it is the
-    /// error that it would give.
+    /// unified diff, and what of it undo will not cover. Safe for a terminal. For a
+    /// call that cannot run it is the error that it would give.
     pub fn preview(&self, call: &Call) -> String {
-        let text = self
-            .prepare(call, &|| false)
-            .and_then(|(tool, context)| match tool.preview {
-                Some(preview) => preview(&context),
-                None => Ok(plain(call)),
-            });
+        let text = self.prepare(call, &|| false).and_then(|(tool, context)| {
+            let shown = match tool.preview {
+                Some(preview) => preview(&context)?,
+                None => plain(call),
+            };
+            let uncovered = self.uncovered(tool.effect(&context), &context);
+            Ok([vec![shown], uncovered].concat().join("\n"))
+        });
         match text {
             Ok(text) => {
                 let mut shown = sanitize::for_terminal(&text).into_owned();
@@ -428,9 +433,11 @@ impl Toolbox {
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
         let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
-            // HERE, and nowhere else, a call begins: one whose `tool.effect(&context)` is
-            // not `Read` changes something from now on.
-            (tool.run)(&context)
+            // Here, and nowhere else, a call begins.
+            self.keep_for(tool.effect(&context), &context)?;
+            let answer = (tool.run)(&context);
+            self.note_changes();
+            answer
         });
         answer.unwrap_or_else(|Failure { reason, refused }| {
             let error = bound(&format!("error: {reason}"), self.limits.output());

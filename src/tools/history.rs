@@ -1,0 +1,139 @@
+//! Undo around the tools: what a call may change is kept before it runs, and what
+//! undo will not cover is said with the question whether it may.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::toolbox::{Context, Failure, Toolbox};
+use super::{Effect, undo_off};
+use crate::sandbox::{Action, Mode};
+use crate::undo::{Answer, Force, History, Touches};
+
+/// Whether turns can be undone.
+#[derive(Debug, Default)]
+pub(super) enum Undo {
+    /// Nobody asked for it.
+    #[default]
+    None,
+    On(Box<Mutex<History>>),
+    /// It can't, for a reason.
+    Off(String),
+}
+
+impl Undo {
+    fn history(&self) -> Option<MutexGuard<'_, History>> {
+        match self {
+            // Whoever panicked: all that counts is on disk.
+            Self::On(history) => Some(history.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::None | Self::Off(_) => None,
+        }
+    }
+}
+
+impl Toolbox {
+    /// With undo of what calls change, or with the reason why there is none.
+    #[must_use]
+    pub fn with_undo(mut self, history: Result<History, String>) -> Self {
+        self.undo = match history {
+            Ok(history) => Undo::On(Box::new(Mutex::new(history))),
+            Err(why) => Undo::Off(why),
+        };
+        self
+    }
+
+    /// What the user should know beforehand.
+    pub fn notice(&self) -> Option<String> {
+        match &self.undo {
+            Undo::Off(why) => Some(undo_off(why)),
+            Undo::None | Undo::On(_) => None,
+        }
+    }
+
+    /// A turn begins; `text` is what the user asked for.
+    pub fn begin_turn(&self, text: &str) {
+        if let Some(mut history) = self.undo.history() {
+            history.begin(self.workspace(), text);
+        }
+    }
+
+    /// The turn is over. Returns what the user should know of undoing it.
+    pub fn end_turn(&self) -> Option<String> {
+        self.undo.history()?.end(self.workspace())
+    }
+
+    /// Takes back the last turn that changed something.
+    ///
+    /// # Errors
+    /// When that can't be done; one line.
+    pub fn undo(&self, force: Force) -> Result<Answer, String> {
+        let mut history = self.undoing()?;
+        let answer = history.undo(self.workspace(), force);
+        answer.map_err(|error| error.to_string())
+    }
+
+    /// Brings back what was taken back last.
+    ///
+    /// # Errors
+    /// As [`Toolbox::undo`].
+    pub fn redo(&self, force: Force) -> Result<Answer, String> {
+        let mut history = self.undoing()?;
+        let answer = history.redo(self.workspace(), force);
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn undoing(&self) -> Result<MutexGuard<'_, History>, String> {
+        let history = self.undo.history();
+        history.ok_or_else(|| {
+            self.notice()
+                .unwrap_or_else(|| undo_off("it was not set up"))
+        })
+    }
+
+    /// Keeps what a call may change. A call that has been kept for is noted with
+    /// [`Toolbox::note_changes`] when it is over.
+    pub(super) fn keep_for(&self, effect: Effect, context: &Context<'_>) -> Result<(), Failure> {
+        let (Some(touches), Some(mut history)) = (touches(effect, context), self.undo.history())
+        else {
+            return Ok(());
+        };
+        let kept = history.before(context.workspace, &touches, context.cancelled);
+        kept.map_err(|error| {
+            Failure::from(format!(
+                "not done, as what it may change could not be kept for undo: {error}"
+            ))
+        })
+    }
+
+    /// Notes what calls have changed.
+    pub(super) fn note_changes(&self) {
+        if let Some(mut history) = self.undo.history() {
+            history.after(self.workspace());
+        }
+    }
+
+    /// Lines about what of a call can't be undone.
+    pub(super) fn uncovered(&self, effect: Effect, context: &Context<'_>) -> Vec<String> {
+        let (Some(touches), Some(mut history)) = (touches(effect, context), self.undo.history())
+        else {
+            return Vec::new();
+        };
+        let mut lines = history.uncovered(context.workspace, &touches);
+        if effect == Effect::Run && context.policy.mode() == Mode::Danger {
+            lines.push("undo will cover nothing outside the workspace".into());
+        }
+        lines
+    }
+}
+
+/// What a call may change; `None` if nothing.
+fn touches(effect: Effect, context: &Context<'_>) -> Option<Touches> {
+    match effect {
+        Effect::Read => None,
+        Effect::Run => (context.policy.mode() != Mode::ReadOnly).then_some(Touches::Workspace),
+        Effect::Write => {
+            // A path that can't be written is the tool's to refuse.
+            let path = context.workspace.written(context.text("path")).ok()?;
+            let refused = context.policy.forbids(Action::Write(&path)).is_some();
+            (!refused).then_some(Touches::Path(path))
+        }
+    }
+}
