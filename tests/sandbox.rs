@@ -201,6 +201,34 @@ fn secrets_look_empty() {
     assert!(!ran.text.contains("secret"), "{}", ran.text);
 }
 
+/// A home that is the workspace can be written, but nothing in it brought into view.
+#[test]
+fn secrets_in_the_workspace_stay_where_they_look_empty() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |path: &str| home.path().join(path);
+    for folder in [".config/gh", ".local/share/keyrings", "dots/config/gcloud"] {
+        std::fs::create_dir_all(at(folder)).unwrap();
+        std::fs::write(at(folder).join("key"), "secret").unwrap();
+    }
+    std::os::unix::fs::symlink("../dots/config/gcloud", at(".config/gcloud")).unwrap();
+    let variables = [("HOME", home.path().to_str().unwrap())];
+    let run = |script: &str| cairn(home.path(), &[], script, &variables);
+    for folder in [".config", ".local", ".local/share", "dots", "dots/config"] {
+        // What `mv` copies instead is what can be seen.
+        let ran = run(&format!(
+            "mv {folder} aside; rm -rf aside; test ! -e {folder}"
+        ));
+        assert_ne!(ran.status, 0, "{folder}");
+    }
+    let ran = run("echo new > .config/new && mv .config/new dots/ && cat dots/new");
+    assert_eq!(ran.text, "new\n", "{}", ran.errors);
+    let ran = run("grep -r secret .; find . -name key");
+    assert_eq!(ran.text, "");
+    for folder in [".config/gh", ".local/share/keyrings", "dots/config/gcloud"] {
+        assert!(at(folder).join("key").exists(), "{folder}");
+    }
+}
+
 #[test]
 fn the_network_is_off_or_its_own() {
     let connect = "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 0)); \

@@ -2,9 +2,10 @@
 //! its own `/dev`, `/proc`, `/tmp`; nothing where secrets are; and the workspace
 //! at its place, with what is protected in it held in place.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, symlinkat};
@@ -78,7 +79,9 @@ pub fn build(plan: &Plan, ids: &IdMaps) -> Result<(), Refusal> {
         pin(&workspace, Path::new(path), READ_ONLY | PLAIN).within(Layer::View, path)?;
     }
     let null = null(&root).within(Layer::View, "/dev/null")?;
+    let mut held = HashSet::new();
     for path in &plan.hidden {
+        hold_way(&root, Path::new(path), covers, &mut held).within(Layer::View, path)?;
         hide(&root, Path::new(path), &null).within(Layer::View, path)?;
     }
     rustix::process::chdir(covers).within(Layer::View, covers.display())
@@ -285,17 +288,51 @@ fn null(root: &OwnedFd) -> io::Result<OwnedFd> {
     mounts::find(root, Path::new("/dev/null"), Links::Refused)
 }
 
-/// Covers a file or a folder with an empty one.
-fn hide(root: &OwnedFd, path: &Path, null: &OwnedFd) -> io::Result<()> {
-    let place = match mounts::find(root, path, Links::Followed) {
-        Ok(place) => place,
-        // What this process can't reach the command can't either.
+/// Keeps the folders between the workspace and a place to hide where they are: with
+/// one of them moved aside, the next command would find the place by another name.
+fn hold_way(
+    root: &OwnedFd,
+    path: &Path,
+    workspace: &Path,
+    held: &mut HashSet<PathBuf>,
+) -> io::Result<()> {
+    let Some(place) = to_hide(root, path)? else {
+        return Ok(());
+    };
+    // Links on the way are followed: what counts is where it really is.
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+    let Ok(below) = real.strip_prefix(workspace) else {
+        return Ok(());
+    };
+    let mut at = workspace.to_owned();
+    for name in below.parent().into_iter().flat_map(Path::components) {
+        at.push(name);
+        if held.insert(at.clone()) {
+            let folder = mounts::find(root, &at, Links::Refused)?;
+            mounts::attach(mounts::copy(&folder, Depth::All)?, folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a path to hide leads, if it does. What this process can't reach the command
+/// can't either.
+fn to_hide(root: &OwnedFd, path: &Path) -> io::Result<Option<OwnedFd>> {
+    match mounts::find(root, path, Links::Followed) {
+        Ok(place) => Ok(Some(place)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound
             | io::ErrorKind::NotADirectory
-            | io::ErrorKind::PermissionDenied => return Ok(()),
-            _ => return Err(error),
+            | io::ErrorKind::PermissionDenied => Ok(None),
+            _ => Err(error),
         },
+    }
+}
+
+/// Covers a file or a folder with an empty one.
+fn hide(root: &OwnedFd, path: &Path, null: &OwnedFd) -> io::Result<()> {
+    let Some(place) = to_hide(root, path)? else {
+        return Ok(());
     };
     let cover = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
         FileType::Directory => {
