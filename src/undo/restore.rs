@@ -28,6 +28,9 @@ enum Way {
     Forth,
 }
 
+/// So many files are synced one by one; more of them together.
+const SYNCED: usize = 32;
+
 /// What is to become of a path.
 #[derive(Debug)]
 struct Step {
@@ -97,6 +100,10 @@ impl History {
             root: workspace.handle(),
             store: &mut self.store,
             report,
+            sync: match steps.len() {
+                0..=SYNCED => Sync::Each,
+                _ => Sync::AtOnce,
+            },
         };
         restorer.run(&steps, &moves(&turn, way))?;
         let report = restorer.report;
@@ -225,10 +232,18 @@ fn moves(turn: &Turn, way: Way) -> Vec<(&Path, &Path, u64)> {
         .collect()
 }
 
+/// When restored files are on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    Each,
+    AtOnce,
+}
+
 struct Restorer<'a> {
     root: BorrowedFd<'a>,
     store: &'a mut Store,
     report: Report,
+    sync: Sync,
 }
 
 impl Restorer<'_> {
@@ -284,11 +299,15 @@ impl Restorer<'_> {
                 self.note(step, set)?;
             }
         }
-        let order = |path: &PathBuf| path.clone();
-        self.report.done.sort_by_key(|(path, _)| order(path));
-        self.report.done.dedup_by(|a, b| a.0 == b.0);
-        self.report.left.sort_by_key(|(path, _)| order(path));
-        self.report.left.dedup_by(|a, b| a.0 == b.0);
+        if self.sync == Sync::AtOnce {
+            // Before the turn counts as undone.
+            sync_all(self.root).map_err(|error| Error::Workspace(PathBuf::new(), error))?;
+        }
+        let report = &mut self.report;
+        report.done.sort_by(|a, b| a.0.cmp(&b.0));
+        report.done.dedup_by(|a, b| a.0 == b.0);
+        report.left.sort_by(|a, b| a.0.cmp(&b.0));
+        report.left.dedup_by(|a, b| a.0 == b.0);
         Ok(())
     }
 
@@ -303,7 +322,7 @@ impl Restorer<'_> {
             Err(error) => {
                 let why = match Errno::from_io_error(&error) {
                     Some(Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR) => {
-                        "a folder that holds other files".into()
+                        "a folder that holds other files, ignored or newer ones".into()
                     }
                     Some(Errno::NOTDIR | Errno::LOOP) => "a link or a file is in the way".into(),
                     _ => plain(&error),
@@ -408,7 +427,7 @@ impl Restorer<'_> {
                 },
             ) => {
                 let filled = self.store.fill(hash, &mut file);
-                filled.and_then(|()| finish(&file, *mode, *owner))
+                filled.and_then(|()| finish(&file, *mode, *owner, self.sync))
             }
             _ => Ok(()),
         };
@@ -425,7 +444,7 @@ impl Restorer<'_> {
     }
 }
 
-fn finish(file: &std::fs::File, mode: u32, owner: Owner) -> io::Result<()> {
+fn finish(file: &std::fs::File, mode: u32, owner: Owner, sync: Sync) -> io::Result<()> {
     let now = place::stat_open(file)?;
     if now.owner != owner {
         // Only root can give a file away.
@@ -437,7 +456,22 @@ fn finish(file: &std::fs::File, mode: u32, owner: Owner) -> io::Result<()> {
     }
     // After the owner, because a change of owner clears bits of the mode.
     fchmod(file, raw(mode))?;
-    file.sync_all()
+    match sync {
+        Sync::Each => file.sync_all(),
+        Sync::AtOnce => Ok(()),
+    }
+}
+
+/// Has everything on the disk that was written to a file system.
+fn sync_all(folder: BorrowedFd<'_>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::syncfs(folder)?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        rustix::fs::sync();
+        Ok(())
+    }
 }
 
 #[allow(
