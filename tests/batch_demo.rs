@@ -67,12 +67,14 @@ fn check(object: &Value) {
             ("id", Value::is_string),
             ("name", Value::is_string),
             ("arguments", Value::is_object),
+            ("sandbox", Value::is_string),
         ]),
         "tool_result" => has(&[
             ("id", Value::is_string),
             ("ok", Value::is_boolean),
             ("output", Value::is_string),
             ("truncated", Value::is_boolean),
+            ("sandbox", Value::is_string),
         ]),
         "usage" => {
             has(&[
