@@ -177,6 +177,17 @@ fn a_config_never_frees_what_was_typed() {
     let danger = ["--mode", "danger", "--allow", "run"];
     let (ran, _, _) = place.command("sh ok.sh", &danger);
     assert!(!ran, "the config's mode is the stricter one");
+    // A command by hand is run like a model's.
+    let sandbox = |flags: &[&str]| {
+        let command = ["--", "sh", "ok.sh"];
+        place.run(&[&["sandbox"], flags, &command[..]].concat())
+    };
+    assert!(!sandbox(&[]).status.success());
+    let output = sandbox(&["--mode", "danger"]);
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("your config makes it --mode read-only"));
+    place.config("");
+    assert!(sandbox(&[]).status.success());
     place.config("[sandbox\n");
     let output = place.run(&["--prompt", "hello"]);
     assert_eq!(output.status.code(), Some(2));

@@ -231,7 +231,7 @@ fn answers_for_always_are_kept_and_modes_are_shown() {
     terminal.wait("allow  run:ls");
     terminal.wait("cairn> ");
     terminal.say("run the command ls src");
-    terminal.wait("[exit code 0]");
+    terminal.wait("[exit 0]");
     terminal.wait("cairn> ");
     assert!(!terminal.raw().contains("allow? "), "it asked again");
     assert_eq!(terminal.leave(), 0);

@@ -240,12 +240,13 @@ impl From<ModeName> for Mode {
 
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
-    /// How far the command reaches
-    #[arg(long, value_name = "MODE", default_value = "workspace-write")]
-    pub mode: ModeName,
+    /// How far the command reaches [default: workspace-write]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<ModeName>,
 
-    /// What of the network it reaches: off, loopback, or HOST:PORT, a list
-    #[arg(long, value_name = "WHAT", default_value = "off")]
+    /// What of the network it reaches: off, loopback, or HOST:PORT, a list [default:
+    /// off]
+    #[arg(long, value_name = "WHAT")]
     pub net: Vec<Network>,
 
     /// Run it without namespaces, where this system lets you make none: with less to

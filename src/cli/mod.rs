@@ -13,6 +13,7 @@ mod load;
 mod look;
 mod panics;
 mod permissions;
+mod permitted;
 mod sandbox;
 pub mod selftest;
 mod setup;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::SandboxArgs;
+use super::permitted::Typed;
 use super::setup;
 use super::signals::{self, Manner};
 use crate::agent::{Exit, Stop};
 use crate::sandbox::launch::{self, CommandLimits, End, Job, LaunchError, Launcher};
 use crate::sandbox::text::Limit;
-use crate::sandbox::{Policy, Rules, Workspace, sanitize};
+use crate::sandbox::{Workspace, sanitize};
 
 /// As `env`, `timeout` and shells have them.
 const TIMED_OUT: u8 = 124;
@@ -24,6 +25,10 @@ const MOST_PRINTED: u64 = 64 << 20;
 
 /// Runs the command; returns its status, or one that says why there is none.
 pub fn run(args: SandboxArgs) -> u8 {
+    let typed = match Typed::of_command(&args) {
+        Ok(typed) => typed,
+        Err(failure) => return super::fail(failure.exit(), &failure.message).code(),
+    };
     let folder = args.workspace.unwrap_or_else(|| PathBuf::from("."));
     let workspace = match Workspace::open(&folder) {
         Ok(workspace) => workspace,
@@ -32,22 +37,16 @@ pub fn run(args: SandboxArgs) -> u8 {
             return super::fail(Exit::Usage, &message).code();
         }
     };
-    let network = match setup::network(&args.net) {
-        Ok(network) => network,
+    let permitted = match typed.permitted(&workspace) {
+        Ok(permitted) => permitted,
         Err(failure) => return super::fail(failure.exit(), &failure.message).code(),
     };
     let stop = Stop::default();
     if let Err(message) = signals::install(stop.clone(), Manner::Run) {
         return super::fail(Exit::Internal, &message).code();
     }
-    let policy = Policy::new(Rules {
-        mode: args.mode.into(),
-        network,
-        strength: setup::strength(args.sandbox_degraded),
-        ..Rules::default()
-    });
     let launcher = Launcher::this();
-    let job = Job::new(&launcher, &policy, &workspace, &args.command);
+    let job = Job::new(&launcher, &permitted.policy, &workspace, &args.command);
     // What was printed has been passed on: nothing is kept.
     let limits = CommandLimits {
         time: Duration::from_secs(args.timeout),
@@ -57,7 +56,7 @@ pub fn run(args: SandboxArgs) -> u8 {
             .memory
             .map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
-    for line in setup::left_behind(&workspace) {
+    for line in [permitted.warnings, setup::left_behind(&workspace)].concat() {
         say(&line);
     }
     let terminal = io::stdout().is_terminal();
