@@ -67,12 +67,8 @@ fn tried(scene: &Scene, (name, holds, script): &(&'static str, &str, &str)) -> L
             .iter()
             .map(|path| path.to_string_lossy().into_owned()),
     );
-    let job = Job {
-        launcher: &Launcher::this(),
-        policy: &Policy::new(Rules::default()),
-        workspace: &scene.workspace,
-        argv: &argv,
-    };
+    let (launcher, policy) = (Launcher::this(), Policy::new(Rules::default()));
+    let job = Job::new(&launcher, &policy, &scene.workspace, &argv);
     let limits = CommandLimits {
         time: Duration::from_secs(10),
         output: Limit {
