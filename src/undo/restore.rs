@@ -146,7 +146,7 @@ impl History {
             }
             let conflict = match &now {
                 _ if !now.agrees(expected) => Some(Conflict::Changed),
-                Node::Unkept { why, stamp } if !wanted.is_folder() => {
+                Node::Unkept { why, stamp } if !(wanted.is_folder() && is_folder(stamp)) => {
                     Some(Conflict::Lost(said(path, *why, stamp.size)))
                 }
                 _ if turn.cut_off => Some(Conflict::Unknown),
