@@ -146,7 +146,7 @@ impl History {
             }
             let conflict = match &now {
                 _ if !now.agrees(expected) => Some(Conflict::Changed),
-                Node::Unkept { why, stamp } if !wanted.is_folder() => {
+                Node::Unkept { why, stamp } if !(wanted.is_folder() && is_folder(stamp)) => {
                     Some(Conflict::Lost(said(path, *why, stamp.size)))
                 }
                 _ if turn.cut_off => Some(Conflict::Unknown),
@@ -463,7 +463,9 @@ fn finish(file: &std::fs::File, mode: u32, owner: Owner, sync: Sync) -> io::Resu
 }
 
 /// Has everything on the disk that was written to a file system.
-fn sync_all(folder: BorrowedFd<'_>) -> io::Result<()> {
+fn sync_all(root: BorrowedFd<'_>) -> io::Result<()> {
+    // The workspace's own handle is one that can only be looked up by.
+    let folder = place::folder(root, Path::new(""))?;
     #[cfg(target_os = "linux")]
     return Ok(rustix::fs::syncfs(folder)?);
     #[cfg(not(target_os = "linux"))]

@@ -380,6 +380,20 @@ fn what_is_not_covered_is_named_and_left() {
 }
 
 #[test]
+fn many_files_come_back() {
+    let mut yard = Yard::new(Limits::default());
+    for n in 0..100 {
+        yard.file(&format!("d/{n}"), &n.to_string());
+    }
+    let before = picture(&yard.at(""));
+    yard.turn(|yard| fs::remove_dir_all(yard.at("d")).unwrap());
+    let report = done(yard.undo(Force::No));
+    assert_eq!(picture(&yard.at("")), before);
+    assert_eq!(report.done.len(), 101);
+    assert_eq!(report.lines().last().unwrap(), "  and 81 more");
+}
+
+#[test]
 fn a_pipe_makes_way_for_the_file_that_was_there() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let mut yard = Yard::new(Limits::default());
