@@ -269,6 +269,22 @@ fn every_tool_event_says_how_far_it_reached() {
 }
 
 #[test]
+fn files_of_keys_are_read_with_a_word() {
+    let place = Place::new();
+    std::fs::write(place.work.path().join(".env"), "KEY=sesame\n").unwrap();
+    let read = |flags: &[&str]| place.run(&[&["--prompt", "read .env"], flags].concat());
+    let output = read(&[]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("`--allow 'read:.env'` allows it"));
+    assert!(!text(&output.stderr).contains("sesame"));
+    let output = read(&["--allow", "read:.env"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("sesame"));
+    let output = place.run(&["--prompt", "search for sesame in ."]);
+    assert!(!text(&output.stderr).contains("KEY="));
+}
+
+#[test]
 fn nobody_writes_the_settings_for_the_user() {
     let place = Place::new();
     let config = place.work.path().join("cairn/config.toml");

@@ -144,7 +144,7 @@ fn changes_are_asked_about_and_made() {
     let commit = &["commit", "-m", "It's two\n\n\u{202e}more"];
     assert_eq!(
         bench.toolbox.preview(&call(add)),
-        "git add -A 'sub/new file' a.txt\n M a.txt\n?? \"sub/new file\""
+        "git add -A 'sub/new file' a.txt\n(undo does not cover what git keeps in .git)\n M a.txt\n?? \"sub/new file\""
     );
     assert_eq!(bench.toolbox.decide(&call(add)), Decision::Ask);
     assert_eq!(bench.ok(add), "");
@@ -154,7 +154,10 @@ fn changes_are_asked_about_and_made() {
     );
     let preview = bench.toolbox.preview(&call(commit));
     let (asked, what) = preview.split_once("\n a.txt").unwrap();
-    assert_eq!(asked, "git commit -m 'It'\\''s two\n\n<U+202E>more'");
+    assert_eq!(
+        asked,
+        "git commit -m 'It'\\''s two\n\n<U+202E>more'\n(undo does not cover what git keeps in .git)"
+    );
     assert!(what.contains("2 files changed"), "{what}");
     assert_eq!(bench.toolbox.decide(&call(commit)), Decision::Ask);
     host_git(&bench.at, &["config", "user.name", "Local"]);
@@ -168,7 +171,7 @@ fn changes_are_asked_about_and_made() {
     let restore = &["restore", "a.txt"];
     assert_eq!(
         bench.toolbox.preview(&call(restore)),
-        "git restore a.txt\n(files get other contents; what they hold now is lost)"
+        "git restore a.txt\n(files get other contents)\n(undo does not cover what git keeps in .git)"
     );
     assert_eq!(bench.toolbox.decide(&call(restore)), Decision::Ask);
     bench.ok(restore);

@@ -46,6 +46,8 @@ pub struct Agent {
     user: Option<User>,
     /// The call that was announced and has no result yet.
     announced: Option<String>,
+    /// The call that was asked about last.
+    asked: Option<String>,
 }
 
 impl Agent {
@@ -114,6 +116,7 @@ impl Agent {
             stop,
             user: None,
             announced: None,
+            asked: None,
         })
     }
 
@@ -341,6 +344,9 @@ impl Agent {
                     }
                 }
                 Effect::Ask { call, effect } => self.ask(call, effect, cancel, front),
+                Effect::RunTool { call } if self.needs_a_word(&call) => {
+                    self.ask(call, tools::Effect::Read, cancel, front);
+                }
                 Effect::RunTool { call } => self.run_tool(call, cancel, front),
             }
         }
@@ -354,6 +360,7 @@ impl Agent {
         front: &mut dyn Front,
     ) {
         self.announce(&call.id, front);
+        self.asked = Some(call.id.clone());
         let request = request(&call);
         let approval = match self.toolbox.decide(&request) {
             Decision::Allow => Approval::Yes,
@@ -400,6 +407,14 @@ impl Agent {
             },
             front,
         );
+    }
+
+    /// Whether a call that only reads has to be asked about, and was not yet.
+    fn needs_a_word(&self, call: &ToolCall) -> bool {
+        let request = request(call);
+        self.asked.as_ref() != Some(&call.id)
+            && self.toolbox.effect(&request) == tools::Effect::Read
+            && self.toolbox.decide(&request) != Decision::Allow
     }
 
     /// A call that no answer would allow.

@@ -8,6 +8,7 @@ use super::jsonl;
 use crate::agent::present::{Progress, Style, call_line, result_lines};
 use crate::agent::{Approval, Event, Exit, Front, Question, Reason, Stop};
 use crate::sandbox::sanitize;
+use crate::tools::Effect;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -202,17 +203,18 @@ impl Front for Printer {
     }
 
     fn approve(&mut self, question: &Question) -> Approval {
-        let effect = match question.effect {
-            crate::tools::Effect::Run => "run",
-            _ => "write",
+        let narrow = question.always.last();
+        let narrow = narrow.map(|rule| format!("`--allow '{rule}'`"));
+        let (what, broad) = match question.effect {
+            Effect::Run => ("run", Some("`--allow run`".to_owned())),
+            Effect::Write => ("write", Some("`--allow write`".to_owned())),
+            Effect::Read => ("reading what may hold keys", None),
         };
-        let narrow = match question.always.last() {
-            Some(rule) => format!(", `--allow '{rule}'` what is like it"),
-            None => String::new(),
-        };
+        let ways: Vec<String> = broad.into_iter().chain(narrow).collect();
         self.note(&format!(
-            "refused: {} ({effect} is not allowed; `--allow {effect}` allows it{narrow})",
-            question.name
+            "refused: {} ({what} is not allowed; {} allows it)",
+            question.name,
+            ways.join(" or ")
         ));
         Approval::No
     }

@@ -60,7 +60,7 @@ pub struct RunArgs {
     pub workspace: Option<PathBuf>,
 
     /// Allow without asking: write, run, write:GLOB, `run:WORDS` (commands that
-    /// begin so) or `run=COMMAND`
+    /// begin so), `run=COMMAND`, or read:GLOB for what is asked about
     #[arg(long, value_name = "RULE", value_parser = allowing)]
     pub allow: Vec<RuleList>,
 

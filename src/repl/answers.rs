@@ -12,8 +12,9 @@ pub fn help(question: &Question) -> String {
     }
     for rule in &question.always {
         lines.push(match rule {
+            Rule::RunPrefix(_) => format!("  p       always, what begins like it: {rule}"),
             Rule::RunExact(_) => "  a       always, exactly this".to_owned(),
-            rule => format!("  p       always, what begins like it: {rule}"),
+            rule => format!("  a       always: {rule}"),
         });
     }
     lines.push("  n WHY   no, and tell the model why".to_owned());
@@ -28,9 +29,9 @@ pub fn read(answer: &str, question: &Question) -> Option<Approval> {
         None => (answer, ""),
     };
     let first = first.to_ascii_lowercase();
-    let is_exact = |rule: &&Rule| matches!(rule, Rule::RunExact(_));
-    let exact = question.always.iter().find(is_exact);
-    let beginning = question.always.iter().find(|rule| !is_exact(rule));
+    let is_beginning = |rule: &&Rule| matches!(rule, Rule::RunPrefix(_));
+    let exact = question.always.iter().find(|rule| !is_beginning(rule));
+    let beginning = question.always.iter().find(is_beginning);
     let always = |rule: Option<&Rule>| rule.cloned().map(Approval::Always);
     match (first.as_str(), rest) {
         ("y" | "yes", "") => Some(Approval::Yes),

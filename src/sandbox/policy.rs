@@ -116,16 +116,29 @@ impl Default for Rules {
     }
 }
 
+/// Who speaks by a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Who can be asked.
+    User,
+    Other,
+}
+
 impl Rules {
-    fn decide(&self, action: Action<'_>) -> Decision {
+    fn decide(&self, action: Action<'_>, whose: Whose) -> Decision {
+        let needs_a_word = whose == Whose::User && needs_a_word(action);
         let default = match action {
-            Action::Read(_) => return Decision::Allow,
+            Action::Read(_) if needs_a_word => Decision::Ask,
+            Action::Read(_) => Decision::Allow,
+            Action::Write(_) if needs_a_word => self.write.meet(Decision::Ask),
             Action::Write(_) => self.write,
             Action::Run(_) => self.run,
         };
+        // What needs the user's word needs a rule of its own.
+        let allows = |rule: &&Rule| rule.covers(action) && !(needs_a_word && **rule == Rule::Write);
         if self.denying(action).is_some() {
             Decision::Deny
-        } else if self.allow.iter().any(|rule| rule.covers(action)) {
+        } else if self.allow.iter().any(|rule| allows(&rule)) {
             Decision::Allow
         } else {
             default
@@ -240,21 +253,22 @@ impl Policy {
         if self.forbids(action).is_some() {
             return Decision::Deny;
         }
-        if matches!(action, Action::Read(_)) {
-            return Decision::Allow;
-        }
         let user = match (self.permission, action) {
-            (Permission::AcceptEdits, Action::Write(_)) => Decision::Allow,
+            (Permission::AcceptEdits, Action::Write(_)) if !needs_a_word(action) => Decision::Allow,
             (Permission::Plan, Action::Write(_) | Action::Run(_)) => Decision::Deny,
             _ => Decision::Ask,
         };
         let layers = self.layers.iter().enumerate();
         layers
-            .map(|(at, layer)| match layer.decide(action) {
+            .map(|(at, layer)| match at {
+                0 => (Whose::User, layer.decide(action, Whose::User)),
+                _ => (Whose::Other, layer.decide(action, Whose::Other)),
+            })
+            .map(|layer| match layer {
                 // What the user would be asked is the user's to decide beforehand.
-                Decision::Ask if at == 0 => user,
-                decision if self.permission == Permission::Plan => decision.meet(user),
-                decision => decision,
+                (Whose::User, Decision::Ask) => user,
+                (_, decision) if user == Decision::Deny => decision.meet(user),
+                (_, decision) => decision,
             })
             .fold(Decision::Allow, Decision::meet)
     }
@@ -298,6 +312,15 @@ impl Policy {
         policy.network = policy.network.meet(&lower.network);
         policy.layers.push(lower.clone());
         policy
+    }
+}
+
+/// Whether the user is asked about it whatever is allowed in general.
+fn needs_a_word(action: Action<'_>) -> bool {
+    match action {
+        Action::Read(path) => protected::holds_secrets(path),
+        Action::Write(path) => protected::needs_a_word(path),
+        Action::Run(_) => false,
     }
 }
 

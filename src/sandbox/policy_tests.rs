@@ -44,8 +44,10 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
-fn actions() -> [Action<'static>; 5] {
+fn actions() -> [Action<'static>; 7] {
     [
+        Action::Read(Path::new(".env")),
+        Action::Write(Path::new("AGENTS.md")),
         Action::Read(Path::new("src/lib.rs")),
         Action::Write(Path::new("src/lib.rs")),
         Action::Write(Path::new("../lib.rs")),
@@ -86,7 +88,6 @@ proptest! {
         prop_assert!(same(&policy.tighten(&b).tighten(&c), &policy.tighten(&c).tighten(&b)));
         prop_assert!(same(&policy.tighten(&a), &policy));
         prop_assert!(same(&policy.tighten(&b).tighten(&b), &policy.tighten(&b)));
-        prop_assert!(same(&Policy::new(b.clone()).tighten(&a), &policy.tighten(&b)));
     }
 
     #[test]
@@ -98,10 +99,10 @@ proptest! {
             policy.set_permission(permission);
             for action in actions() {
                 let denied = before.forbids(action).is_some()
-                    || lower.decide(action) == Decision::Deny
+                    || lower.decide(action, Whose::Other) == Decision::Deny
                     || top.denying(action).is_some();
                 prop_assert!(!denied || policy.decide(action) == Decision::Deny);
-                prop_assert!(policy.decide(action) >= lower.decide(action));
+                prop_assert!(policy.decide(action) >= lower.decide(action, Whose::Other));
             }
         }
     }
@@ -112,7 +113,7 @@ fn defaults_let_reads_through_and_ask_for_the_rest() {
     let policy = Policy::new(Rules::default());
     let got: Vec<Decision> = actions().into_iter().map(|a| policy.decide(a)).collect();
     use Decision::{Allow, Ask, Deny};
-    assert_eq!(got, [Allow, Ask, Deny, Deny, Ask]);
+    assert_eq!(got, [Ask, Ask, Allow, Ask, Deny, Deny, Ask]);
 }
 
 #[test]
@@ -173,6 +174,40 @@ fn rules_decide_before_defaults_and_denials_before_both() {
     }
     let why = policy.denial(Action::Run("cargo publish"));
     assert_eq!(why.as_deref(), Some("a rule denies it (run:cargo publish)"));
+}
+
+#[test]
+fn some_files_need_a_word_of_their_own() {
+    let mut policy = Policy::new(Rules {
+        write: Decision::Allow,
+        allow: vec!["write".parse().unwrap()],
+        ..Rules::default()
+    });
+    policy.set_permission(Permission::AcceptEdits);
+    use Decision::{Allow, Ask};
+    let asked = ["AGENTS.md", "a/agents.md", ".env", "a/.env.local"];
+    let workflow = ".github/workflows/ci.yml";
+    for path in asked.into_iter().chain([workflow]) {
+        assert_eq!(policy.decide(Action::Write(Path::new(path))), Ask, "{path}");
+    }
+    for path in [".env.example", ".environment", "env", "AGENTS.md.bak"] {
+        assert_eq!(
+            policy.decide(Action::Write(Path::new(path))),
+            Allow,
+            "{path}"
+        );
+        assert_eq!(
+            policy.decide(Action::Read(Path::new(path))),
+            Allow,
+            "{path}"
+        );
+    }
+    let [env, agents] = [".env", "AGENTS.md"].map(|path| Action::Read(Path::new(path)));
+    assert_eq!((policy.decide(env), policy.decide(agents)), (Ask, Allow));
+    policy.allow("read:.env".parse().unwrap());
+    policy.allow(Rule::for_path("write", Path::new(workflow)).unwrap());
+    assert_eq!(policy.decide(env), Allow);
+    assert_eq!(policy.decide(Action::Write(Path::new(workflow))), Allow);
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub(super) const NESTED: &[(&str, &str)] = &[
     (".github", "workflows"),
 ];
 
+/// Of these, what a file tool may change if the user says so: a command can't be
+/// asked about, but this is what people have assistants write.
+const ASKED: &[(&str, &str)] = &[(".github", "workflows")];
+
 /// In a repository: what says what git runs, or where git finds that. Relative to
 /// its `.git`; folders with all that is in them.
 pub(super) const REPOSITORY: &[&str] = &[
@@ -71,7 +75,38 @@ pub enum Repository {
 /// Nobody looks farther down: what is there stays as it is.
 const MAX_DEPTH: usize = 100;
 
-/// Whether a path relative to the workspace is protected, or lies below what is.
+/// Whether a change of this path needs the user's word, whatever is allowed for
+/// changes in general: agents go by the file, or a project's builds do.
+pub(super) fn needs_a_word(path: &Path) -> bool {
+    let is = |name: Option<&OsStr>, known: &str| {
+        name.and_then(OsStr::to_str)
+            .is_some_and(|name| name.eq_ignore_ascii_case(known))
+    };
+    let names: Vec<&OsStr> = path.iter().collect();
+    let asked = |pair: &[&OsStr]| {
+        let mut known = ASKED.iter();
+        known.any(|(outer, inner)| is(Some(pair[0]), outer) && is(Some(pair[1]), inner))
+    };
+    is(path.file_name(), "AGENTS.md") || holds_secrets(path) || names.windows(2).any(asked)
+}
+
+/// Whether a file is one of those in which programs get their keys: `.env` and its
+/// kin, but for examples of them.
+pub(super) fn holds_secrets(path: &Path) -> bool {
+    const EXAMPLES: &[&str] = &["example", "sample", "template", "dist", "defaults"];
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    match name.strip_prefix(".env") {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix('.')
+            .is_some_and(|kind| !EXAMPLES.contains(&kind)),
+        None => false,
+    }
+}
+
+/// Whether a path relative to the workspace is protected from file tools, or lies
+/// below what is.
 pub(super) fn covers(path: &Path) -> bool {
     let names: Vec<&OsStr> = path
         .components()
@@ -80,7 +115,10 @@ pub(super) fn covers(path: &Path) -> bool {
             _ => None,
         })
         .collect();
-    (0..names.len()).any(|at| is_protected(at.checked_sub(1).map(|above| names[above]), names[at]))
+    (0..names.len()).any(|at| {
+        let above = at.checked_sub(1).map(|above| names[above]);
+        is_protected(above, names[at]) && !needs_a_word(&names[..=at].iter().collect::<PathBuf>())
+    })
 }
 
 /// Whether a name in a folder of some name is one of those. On file systems that
@@ -237,7 +275,6 @@ mod tests {
             ".envrc",
             "x/.vscode/tasks.json",
             ".cargo/config.toml",
-            "sub/.github/workflows/ci.yml",
         ] {
             assert!(covers(Path::new(path)), "{path}");
         }

@@ -1,6 +1,7 @@
 //! One rule of what is allowed or denied, as it is typed after `--allow` and
 //! kept in a config file: `write`, `write:GLOB`, `run`, `run:WORDS` (commands
-//! that begin with these words) or `run=COMMAND` (exactly this one).
+//! that begin with these words), `run=COMMAND` (exactly this one), or `read:GLOB`
+//! (files that hold secrets: others are read without a rule).
 
 use std::fmt;
 use std::path::Path;
@@ -56,6 +57,8 @@ const SUB_COMMANDS: &[&str] = &[
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Rule {
+    /// Reading files whose path from the workspace matches.
+    ReadFrom(GlobMatcher),
     /// Every write.
     Write,
     /// Writes to paths from the workspace that match.
@@ -71,7 +74,7 @@ pub enum Rule {
 /// Why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    #[error("{0:?} is not a rule: write, write:GLOB, run, run:WORDS or run=COMMAND")]
+    #[error("{0:?} is not a rule: write, write:GLOB, run, run:WORDS, run=COMMAND or read:GLOB")]
     Unknown(String),
     #[error("{0:?} is longer than {MAX_BYTES} bytes")]
     TooLong(String),
@@ -100,12 +103,19 @@ impl Rule {
         Ok(self)
     }
 
+    /// The rule for this very path, where it can be written as one.
+    pub fn for_path(word: &str, path: &Path) -> Option<Self> {
+        let escaped = globset::escape(path.to_str()?);
+        format!("{word}:{escaped}").parse().ok()
+    }
+
     /// Whether an action is one of those. A beginning of words never covers a
     /// command that runs another one (`starters`).
     pub(super) fn covers(&self, action: Action<'_>) -> bool {
         match (self, action) {
             (Self::Write, Action::Write(_)) | (Self::Run, Action::Run(_)) => true,
             (Self::WriteTo(glob), Action::Write(path)) => glob.is_match(plain(path)),
+            (Self::ReadFrom(glob), Action::Read(path)) => glob.is_match(plain(path)),
             (Self::RunExact(known), Action::Run(command)) => known == command,
             (Self::RunPrefix(start), Action::Run(command)) => {
                 argv::words(command).is_some_and(|words| {
@@ -177,11 +187,16 @@ impl FromStr for Rule {
             let start = text.chars().take(40).collect();
             return Err(RuleError::TooLong(start));
         }
-        if let Some(pattern) = text.strip_prefix("write:") {
+        let paths: [(&str, fn(GlobMatcher) -> Self); 2] =
+            [("write:", Self::WriteTo), ("read:", Self::ReadFrom)];
+        for (word, of) in paths {
+            let Some(pattern) = text.strip_prefix(word) else {
+                continue;
+            };
             let glob = GlobBuilder::new(pattern).literal_separator(true).build();
             return match glob {
                 Ok(_) if pattern.is_empty() => Err(RuleError::Unknown(rule)),
-                Ok(glob) => Ok(Self::WriteTo(glob.compile_matcher())),
+                Ok(glob) => Ok(of(glob.compile_matcher())),
                 Err(error) => Err(RuleError::Glob {
                     why: error.kind().to_string(),
                     rule,
@@ -211,6 +226,7 @@ impl fmt::Display for Rule {
         match self {
             Self::Write => f.write_str("write"),
             Self::WriteTo(glob) => write!(f, "write:{}", glob.glob()),
+            Self::ReadFrom(glob) => write!(f, "read:{}", glob.glob()),
             Self::Run => f.write_str("run"),
             Self::RunPrefix(words) => {
                 let text = argv::quoted(words).unwrap_or_else(|| words.join(" "));
@@ -371,7 +387,14 @@ mod tests {
 
     #[test]
     fn rules_are_read_as_they_are_written() {
-        for text in ["write", "write:a/**", "run", "run:a 'b c'", "run=a; b"] {
+        for text in [
+            "write",
+            "write:a/**",
+            "run",
+            "run:a 'b c'",
+            "run=a; b",
+            "read:.env",
+        ] {
             assert_eq!(rule(text).to_string(), text);
         }
     }

@@ -52,6 +52,10 @@ impl Toolbox {
     pub fn begin_turn(&self, text: &str) {
         if let Some(mut history) = self.undo.history() {
             history.begin(self.workspace(), text);
+            if self.jobs.any_runs() {
+                // What it changes is this turn's. That it runs is more than any undo.
+                let _ = history.before(self.workspace(), &Touches::Workspace, &|| false);
+            }
         }
     }
 

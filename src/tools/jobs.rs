@@ -184,6 +184,11 @@ impl Jobs {
         running
     }
 
+    /// Whether a command is under way.
+    pub fn any_runs(&self) -> bool {
+        lock(&self.0).all.iter().any(|entry| entry.shared.runs())
+    }
+
     pub fn list(&self) -> Vec<Background> {
         lock(&self.0).all.iter().map(Entry::seen).collect()
     }

@@ -10,7 +10,7 @@ use grep_searcher::{BinaryDetection, SearcherBuilder, Sink, SinkMatch};
 
 use super::Outcome;
 use super::toolbox::{Answer, Context, file_error, success};
-use crate::sandbox::{FileError, sanitize};
+use crate::sandbox::{Action, Decision, FileError, sanitize};
 
 const MAX_MATCHES: usize = 200;
 /// Of one matching line.
@@ -44,10 +44,16 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         full: false,
         file: String::new(),
     };
+    let named = context.workspace.relative(path).unwrap_or_default();
     let mut interrupted = false;
     context
         .workspace
         .walk(path, &mut |file_path, file| {
+            // What needs the user's word is searched where it was named.
+            let action = Action::Read(file_path);
+            if context.policy.decide(action) != Decision::Allow && file_path != named {
+                return ControlFlow::Continue(());
+            }
             found.file = sanitize::for_line(&file_path.to_string_lossy()).into_owned();
             let reader = Cancellable {
                 file,

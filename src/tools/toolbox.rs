@@ -260,7 +260,7 @@ pub struct Toolbox {
     policy: Policy,
     launcher: Launcher,
     limits: Limits,
-    jobs: Jobs,
+    pub(super) jobs: Jobs,
     pub(super) undo: Undo,
 }
 
@@ -361,7 +361,8 @@ impl Toolbox {
                 let rules = [Rule::exactly(command), Rule::beginning_of(command)];
                 rules.into_iter().flatten().collect()
             }
-            _ => Vec::new(),
+            Action::Write(path) => Rule::for_path("write", path).into_iter().collect(),
+            Action::Read(path) => Rule::for_path("read", path).into_iter().collect(),
         });
         rules.unwrap_or_default()
     }
@@ -436,7 +437,10 @@ impl Toolbox {
             // Here, and nowhere else, a call begins.
             self.keep_for(tool.effect(&context), &context)?;
             let answer = (tool.run)(&context);
-            self.note_changes();
+            // While something runs in the background, a look would end its part of the turn.
+            if !self.jobs.any_runs() {
+                self.note_changes();
+            }
             answer
         });
         answer.unwrap_or_else(|Failure { reason, refused }| {

@@ -64,7 +64,10 @@ pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {
     let arguments = checked(context, &words)?;
     let mut lines = vec![line(&words)];
     if arguments.sub == Sub::Restore && arguments.touches_files() {
-        lines.push("(files get other contents; what they hold now is lost)".into());
+        lines.push("(files get other contents)".into());
+    }
+    if effect(context) != Effect::Read {
+        lines.push("(undo does not cover what git keeps in .git)".into());
     }
     let tells: Option<Vec<&str>> = match arguments.sub {
         // Not a trial run: that wants to write, too.
