@@ -1,12 +1,17 @@
 //! Replacing a file so that a crash, a full disk or a reader in between never
-//! meets half of it: a temporary file in the same folder, synced, then renamed.
+//! meets half of it: a temporary file in the same folder, synced, then renamed. It
+//! has no name until it is whole, where the file system knows such files, so that
+//! who is killed meanwhile leaves nothing.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, PermissionsExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Gid, Uid};
 
 use super::workspace::{FileError, no_block, require_regular};
@@ -42,8 +47,20 @@ pub(super) fn write(
         std::process::id(),
         COUNTER.fetch_add(1, Ordering::Relaxed)
     ));
-    let written = fill(&parent, &temporary, existing.as_ref(), bytes)
-        .and_then(|()| Ok(parent.rename(&temporary, &parent, name)?));
+    // Nobody else may read it before it has the mode of the file it replaces.
+    let mode = if existing.is_some() { 0o600 } else { 0o666 };
+    let written = match nameless(&parent, mode) {
+        Some(file) => fill(&file, existing.as_ref(), bytes)
+            .and_then(|()| Ok(name_it(&file, &parent, &temporary)?)),
+        None => {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(mode);
+            let file = parent.open_with(&temporary, &options);
+            file.map_err(FileError::from)
+                .and_then(|file| fill(&file.into_std(), existing.as_ref(), bytes))
+        }
+    };
+    let written = written.and_then(|()| Ok(parent.rename(&temporary, &parent, name)?));
     if written.is_err() {
         // Nothing to report beyond the first error: the file may not exist at all.
         let _ = parent.remove_file(&temporary);
@@ -113,34 +130,62 @@ fn existing(parent: &Dir, name: &OsStr) -> Result<Option<Metadata>, FileError> {
     Ok(Some(metadata))
 }
 
-fn fill(
-    parent: &Dir,
-    name: &Path,
-    existing: Option<&Metadata>,
-    bytes: &[u8],
-) -> Result<(), FileError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    if existing.is_some() {
-        // Nobody else may read it before it has the mode of the file it replaces.
-        options.mode(0o600);
-    }
-    let mut file = parent.open_with(name, &options)?;
+/// A new file in a folder that has no name there yet; `None` where that can't be had.
+#[cfg(target_os = "linux")]
+fn nameless(parent: &Dir, mode: u32) -> Option<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(parent, ".", flags, Mode::from_raw_mode(mode)).ok()?;
+    Some(file.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_parent: &Dir, _mode: u32) -> Option<File> {
+    None
+}
+
+/// Gives such a file a name that nobody has.
+fn name_it(file: &File, parent: &Dir, name: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    let known = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, known, parent, name, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(())
+}
+
+fn fill(mut file: &File, existing: Option<&Metadata>, bytes: &[u8]) -> Result<(), FileError> {
     file.write_all(bytes)?;
     if let Some(old) = existing {
-        let new = file.metadata()?;
-        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        let new = rustix::fs::fstat(file).map_err(io::Error::from)?;
+        if (old.uid(), old.gid()) != (new.st_uid, new.st_gid) {
             // Only root can give a file away; anyone else keeps writing as themselves.
             let _ = rustix::fs::fchown(
-                &file,
+                file,
                 Some(Uid::from_raw(old.uid())),
                 Some(Gid::from_raw(old.gid())),
             );
         }
         // After the owner, because a change of owner clears bits of the mode.
         // Not what makes it run as its owner: that was meant for the old content.
-        file.set_permissions(cap_std::fs::Permissions::from_mode(old.mode() & 0o777))?;
+        file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
     }
     file.sync_all()?;
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    #[test]
+    fn what_is_not_whole_has_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        let file = nameless(&dir, 0o600).unwrap();
+        fill(&file, None, b"half").unwrap();
+        assert_eq!(dir.entries().unwrap().count(), 0);
+        name_it(&file, &dir, Path::new("whole")).unwrap();
+        assert_eq!(dir.read("whole").unwrap(), b"half");
+        assert!(name_it(&file, &dir, Path::new("whole")).is_err());
+    }
 }
