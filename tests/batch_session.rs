@@ -28,6 +28,14 @@ fn workspace() -> tempfile::TempDir {
 fn cairn(arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .env_remove("CAIRN_MODEL")
+        .env(
+            "XDG_STATE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+        )
+        .env(
+            "XDG_CONFIG_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
+        )
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

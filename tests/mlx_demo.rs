@@ -32,6 +32,14 @@ fn conversation(backend: &str) -> Vec<Value> {
     let dir = workspace();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
     command.env_remove("CAIRN_MODEL");
+    command.env(
+        "XDG_STATE_HOME",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+    );
+    command.env(
+        "XDG_CONFIG_HOME",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
+    );
     command.args(["--backend", backend, "--temperature", "0", "--workspace"]);
     command.arg(dir.path());
     command.args(["--allow", "write", "--output", "jsonl"]);

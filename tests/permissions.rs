@@ -26,6 +26,10 @@ impl Place {
     fn run(&self, arguments: &[&str]) -> Output {
         assert_cmd::Command::new(env!("CARGO_BIN_EXE_cairn"))
             .env_remove("CAIRN_MODEL")
+            .env(
+                "XDG_STATE_HOME",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+            )
             .env("XDG_CONFIG_HOME", self.config.path())
             .args(arguments)
             .current_dir(self.work.path())
@@ -294,6 +298,10 @@ fn nobody_writes_the_settings_for_the_user() {
     let run = |prompt: &str| {
         assert_cmd::Command::new(env!("CARGO_BIN_EXE_cairn"))
             .env("XDG_CONFIG_HOME", place.work.path())
+            .env(
+                "XDG_STATE_HOME",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+            )
             .args(["--allow", "write,run", "--prompt", prompt])
             .current_dir(place.work.path())
             .output()
@@ -306,9 +314,17 @@ fn nobody_writes_the_settings_for_the_user() {
     // Nor does it help that there is none yet.
     std::fs::remove_dir_all(config.parent().unwrap()).unwrap();
     run("create cairn/config.toml with \"x\"");
-    run("run the command `mkdir cairn`");
-    assert!(!config.parent().unwrap().exists());
-    assert!(place.work.path().join("quarantined-1-cairn").exists());
+    run("run the command `mkdir -p cairn && echo x > cairn/config.toml`");
+    assert!(!config.exists());
+    let sandbox = "mkdir -p cairn && echo x > cairn/config.toml";
+    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .env("XDG_CONFIG_HOME", place.work.path())
+        .args(["sandbox", "--", "sh", "-c", sandbox])
+        .current_dir(place.work.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success() && !config.exists());
+    assert_eq!(text(&output.stderr).matches("may not be made").count(), 0);
 }
 
 fn read(path: &Path) -> String {

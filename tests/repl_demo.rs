@@ -267,6 +267,14 @@ fn script(workspace: &Path, lines: &[&str]) -> (String, Option<i32>) {
 fn script_of(workspace: &Path, arguments: &[&str], lines: &[&str]) -> (String, Option<i32>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .env_remove("CAIRN_MODEL")
+        .env(
+            "XDG_STATE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+        )
+        .env(
+            "XDG_CONFIG_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
+        )
         .args(arguments)
         .current_dir(workspace)
         .stdin(Stdio::piped())

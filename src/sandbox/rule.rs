@@ -173,6 +173,18 @@ fn holds(command: &str, start: &[String]) -> bool {
         .any(|window| window.iter().zip(start).all(|(word, known)| word == known))
 }
 
+/// What a rule about paths matches.
+fn paths(rule: &str, pattern: &str) -> Result<GlobMatcher, RuleError> {
+    match GlobBuilder::new(pattern).literal_separator(true).build() {
+        Ok(_) if pattern.is_empty() => Err(RuleError::Unknown(rule.to_owned())),
+        Ok(glob) => Ok(glob.compile_matcher()),
+        Err(error) => Err(RuleError::Glob {
+            rule: rule.to_owned(),
+            why: error.kind().to_string(),
+        }),
+    }
+}
+
 /// A path without `.` components, as globs see it.
 fn plain(path: &Path) -> &Path {
     path.strip_prefix(".").unwrap_or(path)
@@ -187,21 +199,11 @@ impl FromStr for Rule {
             let start = text.chars().take(40).collect();
             return Err(RuleError::TooLong(start));
         }
-        let paths: [(&str, fn(GlobMatcher) -> Self); 2] =
-            [("write:", Self::WriteTo), ("read:", Self::ReadFrom)];
-        for (word, of) in paths {
-            let Some(pattern) = text.strip_prefix(word) else {
-                continue;
-            };
-            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-            return match glob {
-                Ok(_) if pattern.is_empty() => Err(RuleError::Unknown(rule)),
-                Ok(glob) => Ok(of(glob.compile_matcher())),
-                Err(error) => Err(RuleError::Glob {
-                    why: error.kind().to_string(),
-                    rule,
-                }),
-            };
+        if let Some(pattern) = text.strip_prefix("write:") {
+            return paths(text, pattern).map(Self::WriteTo);
+        }
+        if let Some(pattern) = text.strip_prefix("read:") {
+            return paths(text, pattern).map(Self::ReadFrom);
         }
         if let Some(command) = text.strip_prefix("run=") {
             return match command.trim().is_empty() || command.contains('\0') {

@@ -56,6 +56,12 @@ const OWN: &[&str] = &[
     "XDG_DATA_HOME",
 ];
 
+/// The same without those.
+const BELOW_HOME: &[&str] = match cfg!(target_os = "macos") {
+    true => &["Library/Application Support", "Library/Caches"],
+    false => &[".config", ".cache", ".local/state"],
+};
+
 /// Variables that name a secret's place.
 const MOVED: &[(&str, &str)] = &[
     ("CARGO_HOME", "credentials"),
@@ -99,6 +105,26 @@ pub(super) fn inside(root: &Path) -> Vec<PathBuf> {
         // All of the folder can't be meant.
         .filter(|path| !path.as_os_str().is_empty())
         .collect()
+}
+
+/// Makes cairn's own folders that would lie in a folder and are not there yet: what
+/// is there is covered, and what is not a command could make. `root` as in [`inside`].
+pub(super) fn make_own(root: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let named = OWN.iter().filter_map(|name| variable(name));
+    let home = variable("HOME").into_iter();
+    let usual = home.flat_map(|home| BELOW_HOME.iter().map(move |path| home.join(path)));
+    let own = named.chain(usual).map(|folder| folder.join("cairn"));
+    for folder in own.filter(|path| path.is_absolute()).map(canonical) {
+        if folder.starts_with(root) {
+            // Where none can be made, nobody's command can either, or it is taken away.
+            let _ = std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder);
+        }
+    }
 }
 
 /// The path with the links in what exists of it followed.

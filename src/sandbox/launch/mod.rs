@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::journal;
 use super::policy::{Mode, Policy};
 use super::protected::{self, Protected, Repository};
+use super::secrets;
 use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
@@ -206,7 +207,10 @@ pub fn run(
     let (pipe, writer) = io::pipe()?;
     let before = match job.policy.mode() {
         Mode::Danger => None,
-        _ => Some(protected::find(job.workspace, job.repository)?),
+        _ => {
+            secrets::make_own(job.workspace.root());
+            Some(protected::find(job.workspace, job.repository)?)
+        }
     };
     let entry = match &before {
         Some(before) => journal::begin(job.workspace, job.repository, before),

@@ -53,7 +53,8 @@ const fn row(
 
 /// What comes of rows without namespaces, where it is something else.
 /// `None` is what does not hold: Landlock has no say about modes and times of what is
-/// the user's own.
+/// the user's own, and processes of others can be seen (a handle of one is good for
+/// nothing: signals to it are denied).
 pub const DEGRADED: &[(&str, Option<Expected>)] = &[
     // Folders that hold something protected get nothing new.
     ("a file in the workspace", Some(Expected::Denied)),
@@ -77,6 +78,7 @@ pub const DEGRADED: &[(&str, Option<Expected>)] = &[
         Some(Expected::Denied),
     ),
     ("metadata outside", None),
+    ("processes by descriptors", None),
 ];
 
 /// By their numbers.
