@@ -14,7 +14,7 @@ use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
 use super::changes::Change;
 use super::index::{Keeping, Tree, look};
-use super::node::{Name, Node, Why};
+use super::node::{Hash, Name, Node, Why};
 use super::record::{OpenCall, Records, State, Turn};
 use super::scan::{By, Rules, walk};
 use super::store::{self, Store};
@@ -90,7 +90,7 @@ impl History {
         }
         let writable = accessat(CWD, &existing, Access::WRITE_OK, AtFlags::EACCESS);
         writable.map_err(|error| Error::Store(error.into()))?;
-        let name = blake3::hash(root.as_os_str().as_bytes()).to_hex();
+        let name = Hash::of(root.as_os_str().as_bytes()).to_string();
         let folder = state.join("undo").join(&name[..32]);
         let mut history = Self {
             limits,

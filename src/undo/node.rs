@@ -8,27 +8,38 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
-/// A file's content, by its BLAKE3 hash.
+/// A file's content, by its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
-impl From<blake3::Hash> for Hash {
-    fn from(hash: blake3::Hash) -> Self {
-        Self(*hash.as_bytes())
-    }
-}
-
 impl Hash {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Of all that was given to a hasher.
+    pub fn from_all(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
     /// From 64 hexadecimal digits.
     pub fn parse(hex: &str) -> Option<Self> {
-        blake3::Hash::from_hex(hex).ok().map(Self::from)
+        let mut bytes = [0; 32];
+        if hex.len() != 2 * bytes.len() || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -246,7 +257,7 @@ mod tests {
     #[test]
     fn owners_do_not_count_and_what_is_not_kept_counts_by_its_stamp() {
         let file = |owner| Node::File {
-            hash: blake3::hash(b"x").into(),
+            hash: Hash::of(b"x"),
             size: 1,
             mode: 0o644,
             owner,

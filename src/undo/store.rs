@@ -10,6 +10,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::node::Hash;
 
 /// Files up to this many bytes are hashed before anything is written.
@@ -139,7 +141,7 @@ impl Store {
     }
 
     fn keep_bytes(&mut self, bytes: &[u8]) -> io::Result<Hash> {
-        let hash = Hash::from(blake3::hash(bytes));
+        let hash = Hash::of(bytes);
         if !self.has(&hash) {
             self.count(bytes.len() as u64)?;
             let (path, mut copy) = self.create()?;
@@ -153,13 +155,13 @@ impl Store {
     }
 
     fn copy(&mut self, mut file: &File, mut copy: File) -> Result<(Hash, u64), KeepError> {
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = Sha256::new();
         if self.shares {
             match share(&copy, file) {
                 Ok(()) => {
                     copy.rewind().map_err(KeepError::Store)?;
                     let bytes = hash_all(&mut copy, &mut hasher).map_err(KeepError::Store)?;
-                    return Ok((hasher.finalize().into(), bytes));
+                    return Ok((Hash::from_all(hasher), bytes));
                 }
                 Err(_) => self.shares = false,
             }
@@ -168,7 +170,7 @@ impl Store {
         let mut bytes = 0;
         loop {
             let read = match file.read(&mut chunk) {
-                Ok(0) => return Ok((hasher.finalize().into(), bytes)),
+                Ok(0) => return Ok((Hash::from_all(hasher), bytes)),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Err(KeepError::Source),
@@ -215,7 +217,7 @@ impl Store {
     /// Also when it is not what it was; it is forgotten then.
     pub fn fill(&mut self, hash: &Hash, file: &mut File) -> io::Result<()> {
         let path = self.path(hash);
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = Sha256::new();
         let mut kept = File::open(&path)?;
         if !self.shares || share(file, &kept).is_err() {
             self.shares = false;
@@ -223,7 +225,7 @@ impl Store {
         }
         file.rewind()?;
         hash_all(file, &mut hasher)?;
-        if Hash::from(hasher.finalize()) == *hash {
+        if Hash::from_all(hasher) == *hash {
             return Ok(());
         }
         self.present.remove(hash);
@@ -260,13 +262,13 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Hashes without keeping.
 pub fn hash(mut file: &File) -> io::Result<(Hash, u64)> {
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = Sha256::new();
     let bytes = hash_all(&mut file, &mut hasher)?;
-    Ok((hasher.finalize().into(), bytes))
+    Ok((Hash::from_all(hasher), bytes))
 }
 
 /// Hashes what is left to read.
-fn hash_all(file: &mut impl Read, hasher: &mut blake3::Hasher) -> io::Result<u64> {
+fn hash_all(file: &mut impl Read, hasher: &mut Sha256) -> io::Result<u64> {
     let mut chunk = vec![0; 256 << 10];
     let mut bytes = 0;
     loop {

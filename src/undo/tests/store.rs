@@ -47,7 +47,7 @@ fn a_damaged_copy_is_not_restored() {
     yard.turn(|yard| yard.file("a", "two"));
     let undo = yard.folder.path().join("state/undo");
     let one = fs::read_dir(undo).unwrap().next().unwrap().unwrap().path();
-    let hash = blake3::hash(b"one").to_hex().to_string();
+    let hash = node::Hash::of(b"one").to_string();
     fs::write(one.join("objects").join(&hash[..2]).join(&hash), "bad").unwrap();
     let report = done(yard.undo(Force::No));
     assert_eq!(report.left[0].1, "the kept copy is damaged");
