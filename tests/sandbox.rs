@@ -55,6 +55,66 @@ fn the_status_is_the_commands() {
     assert_eq!(slow.errors, "cairn: timed out after 1 s, killed\n");
 }
 
+/// A small disk, which goes when this does.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` for who can't mount one.
+    fn new() -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                "size=300m,nr_inodes=60k,mode=777",
+                "tmpfs",
+            ])
+            .arg(place.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(place))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Others find room for bytes and for files.
+#[test]
+fn a_disk_is_not_filled() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("a disk of its own can't be had: not tried");
+        return;
+    };
+    let work = disk.0.path().join("w");
+    std::fs::create_dir(&work).unwrap();
+    let left = || rustix::fs::statvfs(disk.0.path()).unwrap();
+    for (script, why) in [
+        // Not so fast that it is full before anybody looks.
+        (
+            "while head -c 100000 /dev/zero >> big; do :; done; exit 3",
+            "MB left on the disk, killed",
+        ),
+        (
+            "i=0; while : > f$i; do i=$((i+1)); [ $((i%200)) = 0 ] && sleep 0.005; done; exit 3",
+            "files left on the disk, killed",
+        ),
+    ] {
+        let ran = cairn(&work, &["--timeout", "100"], script, &[]);
+        assert_eq!(ran.status, 137, "{script}: {}", ran.errors);
+        assert!(ran.errors.contains(why), "{script}: {}", ran.errors);
+        assert!(left().f_bavail > 0 && left().f_favail > 0, "{script}");
+        std::fs::remove_dir_all(&work).unwrap();
+        std::fs::create_dir(&work).unwrap();
+    }
+}
+
 /// What cairn was told to ignore is not ignored by what it runs.
 #[test]
 fn signals_are_as_a_program_expects_them() {

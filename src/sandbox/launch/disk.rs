@@ -1,6 +1,7 @@
 //! Room on the workspace's file system, looked at while a command runs: what fills
 //! the disk is ended before others notice.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use rustix::fs::fstatvfs;
@@ -13,6 +14,23 @@ const LOOKED: Duration = Duration::from_millis(100);
 /// What is left to others, of bytes and of files.
 const FLOOR_BYTES: u64 = 512 << 20;
 const FLOOR_FILES: u64 = 20_000;
+
+/// What has to be left to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floor {
+    Bytes(u64),
+    /// So many more files can be made.
+    Files(u64),
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "less than {} MB", bytes / 1_000_000),
+            Self::Files(files) => write!(f, "room for less than {files} files"),
+        }
+    }
+}
 
 pub struct Disk<'a> {
     workspace: &'a Workspace,
@@ -44,15 +62,20 @@ impl<'a> Disk<'a> {
         }
     }
 
-    /// The floor in bytes, if there is less left, of bytes or of files.
-    pub fn is_full(&mut self) -> Option<u64> {
+    /// The floor under which there is less left, if there is.
+    pub fn is_full(&mut self) -> Option<Floor> {
         if self.looked.elapsed() < LOOKED {
             return None;
         }
         self.looked = Instant::now();
         let Room { bytes, files } = room(self.workspace)?;
-        let full = bytes < self.floor.bytes || files < self.floor.files;
-        full.then_some(self.floor.bytes)
+        if bytes < self.floor.bytes {
+            Some(Floor::Bytes(self.floor.bytes))
+        } else if files < self.floor.files {
+            Some(Floor::Files(self.floor.files))
+        } else {
+            None
+        }
     }
 }
 

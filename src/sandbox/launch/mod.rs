@@ -24,6 +24,7 @@ use super::text::{Bounded, Limit};
 use super::workspace::Workspace;
 use direct::Direct;
 use disk::Disk;
+pub use disk::Floor;
 use follow::Follower;
 pub use program::program;
 
@@ -110,8 +111,8 @@ pub enum End {
     Flooded(u64),
     /// It took more than so many bytes of memory.
     OutOfMemory(u64),
-    /// It filled the disk down to so many bytes.
-    DiskFull(u64),
+    /// It filled the disk down to the room that others need.
+    DiskFull(Floor),
 }
 
 /// How often cancellation, the clock and the command are looked at.
@@ -130,10 +131,7 @@ impl fmt::Display for End {
             End::OutOfMemory(bytes) => {
                 write!(f, "[more than {} MB of memory, killed]", bytes / 1_000_000)
             }
-            End::DiskFull(bytes) => {
-                let left = bytes / 1_000_000;
-                write!(f, "[less than {left} MB left on the disk, killed]")
-            }
+            End::DiskFull(floor) => write!(f, "[{floor} left on the disk, killed]"),
         }
     }
 }

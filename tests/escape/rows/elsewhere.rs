@@ -72,6 +72,12 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         ),
     ),
     by(
+        57,
+        "fill the disk, with bytes and with files",
+        "Killed",
+        ("tests/sandbox.rs", "a_disk_is_not_filled"),
+    ),
+    by(
         61,
         "SIGTERM ignored, by all of a tree",
         "Killed",
