@@ -4,7 +4,7 @@
 //! and what a terminal may see of it). `std::process` and file access for the
 //! tools live here and nowhere else.
 
-pub mod argv;
+mod argv;
 mod atomic;
 mod environment;
 mod journal;
