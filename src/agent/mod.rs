@@ -2,6 +2,8 @@
 //! driver that performs what the machine asks for, and the event stream that
 //! every front end reads. No front end has logic of its own.
 
+mod about;
+mod calls;
 mod driver;
 mod effect;
 mod entry;
@@ -13,6 +15,7 @@ mod machine;
 mod machine_tests;
 mod model;
 pub mod present;
+mod restore;
 mod settings;
 mod stop;
 mod system;

@@ -1,0 +1,100 @@
+//! What a front end may ask of an agent between turns.
+
+use super::driver::Agent;
+use super::log::Session;
+use super::model::Stats;
+use crate::chat::Thinking;
+use crate::sandbox::{Mode, Policy, Strength};
+use crate::tools::Background;
+
+impl Agent {
+    pub fn policy(&self) -> &Policy {
+        self.toolbox.policy()
+    }
+
+    /// In a word or two, what is asked before it is done, and by what little it is
+    /// held where that is the user's choice.
+    pub fn manner(&self) -> String {
+        let policy = self.policy();
+        let asked = policy.permission();
+        match (policy.mode(), policy.strength()) {
+            (Mode::Danger, _) => format!("danger, {asked}"),
+            (_, Strength::Degraded) => format!("degraded, {asked}"),
+            (_, Strength::Full) => asked.to_string(),
+        }
+    }
+
+    /// The rules, one to a line, safe for a terminal.
+    pub fn rules_in_force(&self) -> String {
+        let lines: Vec<String> = self.policy().rules().collect();
+        match lines.is_empty() {
+            true => "no rules (an answer of always makes one)".to_owned(),
+            false => lines.join("\n"),
+        }
+    }
+
+    /// Lines for the user before the first turn.
+    pub fn notices(&self) -> Vec<String> {
+        let notice = self.persona.as_ref().map(|p| p.notice.clone());
+        let sampled = self.model.sampling.temperature > 0.0 && self.settings.seed.is_none();
+        let seed = sampled.then(|| format!("seed {}", self.model.sampling.seed));
+        notice
+            .into_iter()
+            .chain(self.model.generator.info().notices.iter().cloned())
+            .chain(self.warnings.iter().cloned())
+            .chain(self.toolbox.notice())
+            .chain(seed)
+            .collect()
+    }
+
+    /// One line: what model this is and how it runs.
+    pub fn describe(&self) -> String {
+        let thinking = match self.model.thinking {
+            Thinking::On => "on",
+            Thinking::Off => "off",
+        };
+        format!(
+            "{}: {}, context {}, thinking {thinking}, {}",
+            self.name,
+            self.model.generator.info().backend,
+            super::present::thousands(self.model.context),
+            self.toolbox.confinement()
+        )
+    }
+
+    pub fn session_id(&self) -> &str {
+        self.session.id()
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.model.stats
+    }
+
+    /// Commands in the background, those that ended lately among them.
+    pub fn background(&self) -> Vec<Background> {
+        self.toolbox.background()
+    }
+
+    /// Those of which the user does not know yet that they have ended, one line each.
+    pub fn ended(&self) -> Vec<String> {
+        let ended = self.toolbox.ended();
+        ended.iter().map(super::present::background_line).collect()
+    }
+
+    /// Ends a command in the background; false if there is none of this number.
+    pub fn end_command(&self, id: u64) -> bool {
+        self.toolbox.end(id)
+    }
+
+    /// Ends all commands in the background; a line for each that ran.
+    pub fn end_commands(&self) -> Vec<String> {
+        let ended = self.toolbox.end_all();
+        let line =
+            |one: &Background| format!("background command {} is stopped: {}", one.id, one.command);
+        ended.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! Calls of tools: announced, decided by the policy or the user, and run.
+
+use super::driver::Agent;
+use super::entry::{Kind, ToolResult, Verdict};
+use super::event::{Approval, Event, Front, Question};
+use crate::chat::{Role, ToolCall};
+use crate::config::List;
+use crate::generate::Cancel;
+use crate::sandbox::text::{Limit, bound};
+use crate::sandbox::{Decision, Permission, Rule};
+use crate::tools::{self, Call};
+
+/// How much of a user's word on a refusal the model reads.
+const WORD: Limit = Limit {
+    bytes: 2048,
+    lines: 20,
+};
+
+impl Agent {
+    pub(super) fn ask(
+        &mut self,
+        call: ToolCall,
+        effect: tools::Effect,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) {
+        self.announce(&call.id, front);
+        self.asked = Some(call.id.clone());
+        let request = request(&call);
+        let approval = match self.toolbox.decide(&request) {
+            Decision::Allow => Approval::Yes,
+            Decision::Deny => self.deny(&request, front),
+            Decision::Ask => front.approve(&Question {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                effect,
+                preview: self.toolbox.preview(&request),
+                always: self.toolbox.always(&request),
+            }),
+        };
+        let mut word = String::new();
+        let verdict = match approval {
+            // Whatever was answered after the turn was stopped answers nothing.
+            _ if cancel.is_cancelled() => {
+                self.record(Kind::Interrupted, front);
+                return;
+            }
+            Approval::Yes => Verdict::Allowed,
+            Approval::Always(rule) => {
+                self.allow_always(rule, front);
+                Verdict::Allowed
+            }
+            Approval::AcceptEdits => {
+                self.set_permission(Permission::AcceptEdits);
+                Verdict::Allowed
+            }
+            Approval::No => Verdict::Denied,
+            Approval::NoBecause(why) => {
+                word = bound(&why, WORD).text;
+                Verdict::Denied
+            }
+            Approval::Stop => {
+                self.record(Kind::Interrupted, front);
+                return;
+            }
+        };
+        self.record(
+            Kind::Permission {
+                call_id: call.id,
+                verdict,
+                word,
+            },
+            front,
+        );
+    }
+
+    /// Whether a call that only reads has to be asked about, and was not yet.
+    pub(super) fn needs_a_word(&self, call: &ToolCall) -> bool {
+        let request = request(call);
+        self.asked.as_ref() != Some(&call.id)
+            && self.toolbox.effect(&request) == tools::Effect::Read
+            && self.toolbox.decide(&request) != Decision::Allow
+    }
+
+    /// A call that no answer would allow.
+    fn deny(&self, request: &Call, front: &mut dyn Front) -> Approval {
+        match self.toolbox.denial(request) {
+            Some(why) => {
+                front.event(&Event::Notice {
+                    text: format!("refused: {} ({why})", request.name),
+                });
+                Approval::NoBecause(why)
+            }
+            None => Approval::No,
+        }
+    }
+
+    /// From now on, and in the user's config from the next time on.
+    fn allow_always(&mut self, rule: Rule, front: &mut dyn Front) {
+        let kept = match &self.user {
+            Some(user) => user.add(List::Allow, &rule).map_err(|e| e.to_string()),
+            None => Err("there is no config folder".to_owned()),
+        };
+        let text = match kept {
+            Ok(()) => format!("always allowed: {rule} (`cairn permissions` lists and removes)"),
+            Err(error) => {
+                format!("allowed until this conversation ends, as it can't be kept: {error}")
+            }
+        };
+        self.toolbox.allow(rule);
+        front.event(&Event::Notice { text });
+    }
+
+    pub(super) fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
+        self.announce(&call.id, front);
+        self.record(Kind::ToolStarted { call: call.clone() }, front);
+        let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let kind = Kind::ToolResult(ToolResult {
+            call_id: call.id,
+            ok: outcome.ok,
+            output: outcome.output,
+            truncated: outcome.truncated,
+            refused: outcome.refused,
+        });
+        self.tell(&kind, front);
+        self.record(kind, front);
+    }
+
+    /// Says that a call is taken up; once.
+    pub(super) fn announce(&mut self, call_id: &str, front: &mut dyn Front) {
+        if self.announced.as_deref() == Some(call_id) {
+            return;
+        }
+        let messages = self.session.machine().messages();
+        let calls = messages.iter().rev().find(|m| m.role == Role::Assistant);
+        let call = calls.and_then(|m| m.tool_calls.iter().find(|call| call.id == call_id));
+        if let Some(call) = call {
+            self.announced = Some(call_id.to_owned());
+            front.event(&Event::ToolCall {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                arguments: call.arguments.clone(),
+                sandbox: self.toolbox.confinement(),
+            });
+        }
+    }
+}
+
+fn request(call: &ToolCall) -> Call {
+    Call {
+        name: call.name.clone(),
+        arguments: call.arguments.clone(),
+    }
+}
