@@ -1,13 +1,20 @@
 //! What a front end may ask of an agent between turns.
 
+use std::path::Path;
+
 use super::driver::Agent;
-use super::log::Session;
 use super::model::Stats;
+use super::session::Session;
 use crate::chat::Thinking;
 use crate::sandbox::{Mode, Policy, Strength};
 use crate::tools::Background;
 
 impl Agent {
+    /// The folder that the tools work in.
+    pub fn workspace(&self) -> &Path {
+        &self.settings.workspace
+    }
+
     pub fn policy(&self) -> &Policy {
         self.toolbox.policy()
     }

@@ -8,14 +8,14 @@ use super::effect::Effect;
 use super::entry::Kind;
 use super::event::{Done, Event, Front};
 use super::exit::{Exit, Reason};
-use super::log::{Journal, Session};
 use super::machine::Rules;
 use super::model::{Model, Stats};
+use super::session::{BundleName, Journal, Session, Sessions};
 use super::settings::{Settings, default_thinking, draw_seed};
 use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
-use crate::chat::{Renderer, Thinking};
+use crate::chat::{Renderer, Role, Thinking};
 use crate::config::User;
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
@@ -33,6 +33,9 @@ pub struct Agent {
     pub(super) toolbox: Toolbox,
     pub(super) model: Model,
     pub(super) session: Session,
+    pub(super) bundle: BundleName,
+    /// Where sessions are kept.
+    pub(super) sessions: Option<Sessions>,
     pub(super) stop: Stop,
     /// Where answers of "always" are kept.
     pub(super) user: Option<User>,
@@ -99,6 +102,8 @@ impl Agent {
             name: bundle.name.clone(),
             support: bundle.thinking,
             session: Session::new(Journal::in_memory(), rules.clone()),
+            bundle: BundleName::of(bundle, None),
+            sessions: None,
             persona,
             warnings,
             settings,
@@ -126,43 +131,46 @@ impl Agent {
         self.toolbox.set_permission(permission);
     }
 
-    /// # Errors
-    /// When the bundle has no thinking.
-    pub fn set_thinking(&mut self, thinking: Thinking) -> Result<(), String> {
-        if thinking == Thinking::On && self.support == ThinkingSupport::None {
-            return Err("this bundle has no thinking".into());
-        }
-        let seed = self.model.sampling.seed;
-        self.model.thinking = thinking;
-        self.model.sampling = self
-            .settings
-            .sampling(self.persona.as_ref(), thinking, seed);
-        Ok(())
-    }
-
-    /// A new conversation, under a new session id.
-    pub fn clear(&mut self) {
-        self.session = Session::new(Journal::in_memory(), self.rules.clone());
-        self.model.run = None;
-        self.model.generator.clear();
-    }
-
     /// One user message and everything that follows from it. The last event is
     /// `Done`, which is also returned.
     pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
-        let cancel = self.stop.begin();
-        front.event(&Event::TurnStarted);
-        self.tell_ended(front);
-        self.toolbox.begin_turn(text);
+        let cancel = self.begin(text, front);
         self.model.run = None;
-        self.model.stats.turns += 1;
         self.record(
             Kind::User {
                 text: text.to_owned(),
             },
             front,
         );
-        let reason = self.drive(&cancel, front);
+        self.finish(&cancel, front)
+    }
+
+    /// Goes on with a turn that was cut off, if there is one.
+    pub fn go_on(&mut self, front: &mut dyn Front) -> Option<Done> {
+        let text = self.unfinished()?.to_owned();
+        let cancel = self.begin(&text, front);
+        Some(self.finish(&cancel, front))
+    }
+
+    /// The message of a turn that was cut off.
+    pub fn unfinished(&self) -> Option<&str> {
+        let machine = self.session.machine();
+        let messages = machine.messages().iter();
+        let last = messages.rev().find(|message| message.role == Role::User)?;
+        (machine.next() != Effect::Wait).then_some(&last.content)
+    }
+
+    fn begin(&mut self, text: &str, front: &mut dyn Front) -> Cancel {
+        let cancel = self.stop.begin();
+        front.event(&Event::TurnStarted);
+        self.tell_ended(front);
+        self.toolbox.begin_turn(text);
+        self.model.stats.turns += 1;
+        cancel
+    }
+
+    fn finish(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Done {
+        let reason = self.drive(cancel, front);
         if let Some(text) = self.toolbox.end_turn() {
             front.event(&Event::Notice { text });
         }
@@ -202,9 +210,9 @@ impl Agent {
                     self.record(kind, front);
                 }
                 Effect::Generate { max_tokens } => {
-                    let answered =
-                        self.model
-                            .answer(self.session.machine(), max_tokens, cancel, front);
+                    let answered = self
+                        .model
+                        .answer(&mut self.session, max_tokens, cancel, front);
                     match answered {
                         Ok((answer, usage)) => {
                             self.record(Kind::Assistant(answer), front);
@@ -298,8 +306,12 @@ impl Agent {
     pub(super) fn record(&mut self, kind: Kind, front: &mut dyn Front) {
         if let Err(error) = self.session.record(kind) {
             front.event(&Event::Notice {
-                text: format!("the session log can't be written, going on without: {error}"),
+                text: unwritten(&error),
             });
         }
     }
+}
+
+pub(super) fn unwritten(error: &std::io::Error) -> String {
+    format!("the session can't be written, going on in memory until it can: {error}")
 }

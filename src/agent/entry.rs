@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exit::{Exit, Reason};
+use super::session::{Chosen, Span};
 use crate::chat::ToolCall;
 pub use crate::generate::FinishReason as Finish;
 use crate::generate::PromptUsage;
@@ -64,6 +65,17 @@ pub enum Kind {
     Undo(Restored),
     /// And brought it back again.
     Redo(Restored),
+    /// A branch begins here, after an entry that others follow already. `from` was
+    /// the head before.
+    Fork {
+        from: u64,
+    },
+    /// From here on these are in force.
+    Settings(Chosen),
+    /// So many tokens of the sequence, from its beginning, lie in the cache on disk.
+    CacheMark {
+        tokens: usize,
+    },
 }
 
 /// What was brought back.
@@ -96,6 +108,9 @@ pub struct Answer {
     #[serde(default)]
     pub ids: Vec<u32>,
     pub finish: Finish,
+    /// Where the side file has its tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Span>,
 }
 
 /// Result of one call, or of one call that could not be read.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::effect::Effect;
@@ -20,7 +21,8 @@ pub(super) const NOT_RUN: &str = "error: not run: the turn ended before this cal
 const DIAGNOSIS: usize = 300;
 
 /// What bounds a turn.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Answers of the model per turn.
     pub steps: usize,
@@ -192,7 +194,8 @@ impl Machine {
                 self.close_calls();
                 self.phase = Phase::Idle;
             }
-            Kind::Usage { .. } => {}
+            Kind::Usage { .. } | Kind::Fork { .. } | Kind::CacheMark { .. } => {}
+            Kind::Settings(chosen) => self.rules.limits.clone_from(&chosen.limits),
             Kind::Undo(what) => self.note(what, true),
             Kind::Redo(what) => self.note(what, false),
         }

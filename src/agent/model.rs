@@ -5,10 +5,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::entry::{Answer, Finish, Kind};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::entry::{Answer, Entry, Finish, Kind};
 use super::event::{Event, Front};
-use super::machine::Machine;
+use super::machine::{Machine, Rules};
+use super::notes::Notes;
 use super::present::thousands;
+use super::session::Session;
 use super::settings::THINKING_BUDGET;
 use crate::bundle::Tokenizer;
 use crate::chat::{
@@ -65,11 +69,12 @@ impl Model {
     /// Lets the model answer what the machine's conversation ends with.
     pub fn answer(
         &mut self,
-        machine: &Machine,
+        session: &mut Session,
         max_tokens: usize,
         cancel: &Cancel,
         front: &mut dyn Front,
     ) -> Result<(Answer, Option<Kind>), String> {
+        let (machine, head, trace) = session.parts();
         let prepared = self.prepare(machine.messages())?;
         if prepared.ids.len() >= self.context {
             let answer = Answer {
@@ -78,8 +83,11 @@ impl Model {
             };
             return Ok((answer, None));
         }
+        let mut notes = Notes::begin(trace, head, self.key(&prepared.ids), &prepared.ids);
+        let given = notes.given(&self.tokenizer);
         let request = Request {
             prompt: prepared.ids.clone(),
+            given: given.iter().map(|token| token.id).collect(),
             sampling: self.sampling.clone(),
             stop_ids: self.stop_ids.clone(),
             max_tokens,
@@ -96,6 +104,10 @@ impl Model {
             answer: Answer::default(),
             held: String::new(),
         };
+        for token in given {
+            collector.token(&token, front);
+            front.event(&Event::Token(token));
+        }
         let mut usage: Option<PromptUsage> = None;
         let mut since = Instant::now();
         for event in self.generator.submit(request, cancel.clone()) {
@@ -109,13 +121,15 @@ impl Model {
                     since = Instant::now();
                 }
                 generate::Event::Token(token) => {
+                    notes.token(&token, &self.tokenizer);
                     collector.token(&token, front);
                     front.event(&Event::Token(token));
                 }
                 generate::Event::Failed(message) => return Err(message),
                 generate::Event::Finished { reason, tail, ids } => {
                     self.stats.decode_seconds += since.elapsed().as_secs_f64();
-                    let answer = collector.finish(&tail, ids, reason, front);
+                    let mut answer = collector.finish(&tail, ids, reason, front);
+                    answer.trace = notes.finish(front);
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
                     self.remember(prepared.ids, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));
@@ -123,6 +137,35 @@ impl Model {
             }
         }
         Err("the generation thread ended without a word".into())
+    }
+
+    /// Names what an answer's tokens follow from.
+    fn key(&self, ids: &[u32]) -> u64 {
+        let mut hash = Xxh3::new();
+        for id in ids {
+            hash.update(&id.to_le_bytes());
+        }
+        hash.update(format!("{:?}", self.sampling).as_bytes());
+        hash.digest()
+    }
+
+    /// Makes the next call of a turn that is not finished continue what its last
+    /// one wrote, as if the program had never stopped. `path` is the session's.
+    pub fn recall(&mut self, rules: &Rules, path: &[&Entry]) -> Result<(), String> {
+        self.run = None;
+        let turn = path
+            .iter()
+            .rposition(|entry| matches!(entry.kind, Kind::User { .. }));
+        let (before, turn) = path.split_at(turn.unwrap_or(path.len()));
+        let mut machine = Machine::fold(rules.clone(), before.iter().copied());
+        for entry in turn {
+            if let Kind::Assistant(answer) = &entry.kind {
+                let prepared = self.prepare(machine.messages())?;
+                self.remember(prepared.ids, answer, machine.messages().len() + 1);
+            }
+            machine.apply(entry);
+        }
+        Ok(())
     }
 
     fn count(&mut self, prompt: PromptUsage, answer: &Answer, front: &mut dyn Front) -> Kind {

@@ -62,6 +62,14 @@ pub fn call_line(name: &str, arguments: &Map<String, Value>) -> String {
     format!("{}({})", one_line(name, ARGUMENT), arguments.join(", "))
 }
 
+/// `name(argument=value, ...)`, nothing left out; for files, not for terminals.
+pub fn whole_call(name: &str, arguments: &Map<String, Value>) -> String {
+    let arguments = arguments
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"));
+    format!("{name}({})", arguments.collect::<Vec<_>>().join(", "))
+}
+
 /// The first lines of a tool result, and how many more there are.
 pub fn result_lines(output: &str) -> Vec<String> {
     let mut lines: Vec<String> = output

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 
 use super::machine::Limits;
+use super::session::Chosen;
 use crate::bundle::{Persona, ThinkingSupport};
 use crate::chat::Thinking;
 use crate::generate::Sampling;
@@ -46,6 +47,27 @@ impl Settings {
             repetition_penalty: 1.0,
             presence_penalty: 0.0,
             seed,
+        }
+    }
+
+    /// What a session has in force, and over that what was chosen now.
+    pub fn over(&self, kept: &Chosen) -> Chosen {
+        let sampling = &kept.sampling;
+        Chosen {
+            sampling: Sampling {
+                temperature: self.temperature.unwrap_or(sampling.temperature),
+                top_k: self.top_k.unwrap_or(sampling.top_k),
+                top_p: self.top_p.unwrap_or(sampling.top_p),
+                min_p: self.min_p.unwrap_or(sampling.min_p),
+                seed: self.seed.unwrap_or(sampling.seed),
+                ..sampling.clone()
+            },
+            thinking: self.thinking.unwrap_or(kept.thinking),
+            limits: Limits {
+                steps: self.max_steps.unwrap_or(kept.limits.steps),
+                turn_tokens: self.max_tokens.unwrap_or(kept.limits.turn_tokens),
+                ..kept.limits.clone()
+            },
         }
     }
 

@@ -17,10 +17,12 @@ use crate::agent::{Agent, Done, Event, Exit, Front, Reason};
 /// makes no sense; the status is that of the first turn that was not simply done.
 pub fn run(agent: &mut Agent, prompts: &[String], printer: &mut Printer) -> Exit {
     let mut exit = Exit::Done;
+    let mut flow = go_on(agent, printer, &mut exit);
     for prompt in prompts {
-        if turn(agent, prompt, printer, &mut exit).is_break() {
+        if flow.is_break() {
             break;
         }
+        flow = turn(agent, prompt, printer, &mut exit);
     }
     end_commands(agent, printer);
     printer.exit(exit)
@@ -37,7 +39,8 @@ fn end_commands(agent: &Agent, printer: &mut Printer) {
 /// text or as `{"type":"user","text":...}`.
 pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer) -> Exit {
     let mut exit = Exit::Done;
-    loop {
+    let mut flow = go_on(agent, printer, &mut exit);
+    while flow.is_continue() {
         let mut readable = true;
         let text = match next_line(&mut source) {
             Ok(None) => break,
@@ -49,7 +52,7 @@ pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer)
                 Err(format!("stdin: {error}"))
             }
         };
-        let flow = match text {
+        flow = match text {
             Ok(text) => turn(agent, &text, printer, &mut exit),
             Err(message) => {
                 let ended = refuse(Reason::Usage, &message, agent.session_id(), printer);
@@ -59,7 +62,7 @@ pub fn serve(agent: &mut Agent, mut source: impl BufRead, printer: &mut Printer)
                 std::ops::ControlFlow::Continue(())
             }
         };
-        if flow.is_break() || !readable {
+        if !readable {
             break;
         }
     }
@@ -87,6 +90,18 @@ fn turn(
     exit: &mut Exit,
 ) -> std::ops::ControlFlow<()> {
     let done = agent.turn(prompt, printer);
+    after(&done, printer, exit)
+}
+
+/// A turn that was cut off comes first.
+fn go_on(agent: &mut Agent, printer: &mut Printer, exit: &mut Exit) -> std::ops::ControlFlow<()> {
+    match agent.go_on(printer) {
+        Some(done) => after(&done, printer, exit),
+        None => std::ops::ControlFlow::Continue(()),
+    }
+}
+
+fn after(done: &Done, printer: &Printer, exit: &mut Exit) -> std::ops::ControlFlow<()> {
     if *exit == Exit::Done {
         *exit = done.reason.exit();
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::marks::Marker;
@@ -11,7 +12,8 @@ use super::{Error, Message, Start, Template, ToolSpec};
 use crate::bundle::{Bundle, Tokenizer};
 
 /// Whether the model is to reason before it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Thinking {
     On,
     Off,

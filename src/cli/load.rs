@@ -20,11 +20,12 @@ pub struct Loaded {
     pub engine: Box<dyn Engine>,
 }
 
-/// The bundle in `dir`, or the demo, and its engine.
+/// The bundle in `dir`, or the demo, and its engine, which prefills `chunk` tokens at
+/// a time, or as many as are best.
 ///
 /// # Errors
 /// With the one line that says what is wrong with the bundle.
-pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
+pub fn load(dir: Option<&Path>, run: &RunArgs, chunk: Option<usize>) -> Result<Loaded, Failure> {
     let name = dir.map_or(demo::NAME.to_owned(), |dir| dir.display().to_string());
     announced(&name, || {
         let bundle = match dir {
@@ -32,12 +33,16 @@ pub fn load(dir: Option<&Path>, run: &RunArgs) -> Result<Loaded, Failure> {
             None => Bundle::embedded(demo::NAME, &demo::FILES),
         };
         let bundle = bundle.map_err(|e| Failure::new(Reason::Bundle, e.to_string()))?;
-        let engine = engine(&bundle, run)?;
+        let engine = engine(&bundle, run, chunk)?;
         Ok(Loaded { bundle, engine })
     })
 }
 
-fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
+fn engine(
+    bundle: &Bundle,
+    run: &RunArgs,
+    chunk: Option<usize>,
+) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
         backend: BackendName::chosen(run.backend),
         cpu: CpuOptions {
@@ -49,6 +54,7 @@ fn engine(bundle: &Bundle, run: &RunArgs) -> Result<Box<dyn Engine>, Failure> {
             ..CpuOptions::default()
         },
         cache: folders::cache(),
+        chunk,
         ..LoadOptions::default()
     };
     model::load(bundle, &options).map_err(|e| {

@@ -163,3 +163,10 @@ pub(super) fn print(text: &str) -> Exit {
         Err(error) => fail(Exit::Internal, &format!("stdout: {error}")),
     }
 }
+
+/// A line on stderr.
+pub(super) fn note(line: &str) {
+    let line = crate::sandbox::sanitize::for_line(line);
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "cairn: {line}");
+}

@@ -14,8 +14,11 @@ mod look;
 mod panics;
 mod permissions;
 mod permitted;
+mod replay;
 mod sandbox;
 pub mod selftest;
+mod session;
+mod sessions;
 mod setup;
 mod signals;
 mod start;
@@ -59,6 +62,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
+        Some(Command::Sessions(args)) => sessions::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Permissions(args)) => permissions::run(&args),
         Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Doctor(mut args)) => {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{RunArgs, Switch};
 use super::permitted::Typed;
+use super::session::{self, Begin};
 use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
@@ -36,16 +37,63 @@ impl Failure {
 /// # Errors
 /// For a bundle or a folder that can't be used.
 pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
-    agent_with(run, model(run.model.as_ref()).as_deref(), stop)
+    let begin = Begin::of(run)?;
+    let model = match (&run.model, begin.model()) {
+        (None, Some(of_session)) => of_session,
+        _ => model(run.model.as_ref()),
+    };
+    let folder = run.workspace.clone().or_else(|| begin.workspace());
+    let folder = folder.unwrap_or_else(|| PathBuf::from("."));
+    let mut agent = put_together(run, model.as_deref(), &folder, stop, None)?;
+    keep_sessions(&mut agent, model.as_deref());
+    begin.take_up(&mut agent)?;
+    Ok(agent)
 }
 
-/// The same with another bundle.
+/// A new conversation with another bundle, in the folder of the one before.
 ///
 /// # Errors
 /// As [`agent`].
-pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Agent, Failure> {
-    let folder = run.workspace.clone().unwrap_or_else(|| PathBuf::from("."));
-    let workspace = Workspace::open(&folder).map_err(|e| {
+pub fn agent_with(
+    run: &RunArgs,
+    model: &Path,
+    folder: &Path,
+    stop: &Stop,
+) -> Result<Agent, Failure> {
+    let mut agent = put_together(run, Some(model), folder, stop, None)?;
+    keep_sessions(&mut agent, Some(model));
+    Ok(agent)
+}
+
+/// An agent that keeps nothing, and prefills `chunk` tokens at a time.
+///
+/// # Errors
+/// As [`agent`].
+pub fn for_replay(
+    run: &RunArgs,
+    model: Option<&Path>,
+    folder: &Path,
+    chunk: Option<usize>,
+    stop: &Stop,
+) -> Result<Agent, Failure> {
+    put_together(run, model, folder, stop, chunk)
+}
+
+fn keep_sessions(agent: &mut Agent, model: Option<&Path>) {
+    match session::sessions() {
+        Ok(sessions) => agent.keep_sessions_in(sessions, model),
+        Err(why) => agent.warn(vec![format!("sessions are not kept: {why}")]),
+    }
+}
+
+fn put_together(
+    run: &RunArgs,
+    model: Option<&Path>,
+    folder: &Path,
+    stop: &Stop,
+    chunk: Option<usize>,
+) -> Result<Agent, Failure> {
+    let workspace = Workspace::open(folder).map_err(|e| {
         let place = folder.display();
         Failure::new(Reason::Usage, format!("--workspace {place}: {e}"))
     })?;
@@ -65,7 +113,7 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);
-    let loaded = load::load(model, run)?;
+    let loaded = load::load(model, run, chunk)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);

@@ -51,8 +51,9 @@ pub fn repl(run: &RunArgs) -> Exit {
         },
         false => Input::plain(BufReader::new(io::stdin())),
     };
+    let folder = agent.workspace().to_owned();
     repl::run(agent, input, &mut |dir| {
-        setup::agent_with(run, Some(dir), &stop).map_err(|failure| failure.message)
+        setup::agent_with(run, dir, &folder, &stop).map_err(|failure| failure.message)
     })
 }
 

@@ -52,6 +52,9 @@ pub struct ThinkingBudget {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub prompt: Vec<u32>,
+    /// Ids of the answer that are known already, from a run of the same request
+    /// that was cut off: they count as generated, and no event is sent for them.
+    pub given: Vec<u32>,
     pub sampling: Sampling,
     pub stop_ids: Vec<u32>,
     pub max_tokens: usize,

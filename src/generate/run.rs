@@ -64,18 +64,27 @@ impl Run<'_> {
     }
 
     fn decode(&mut self, output: &mut Output) -> Result<FinishReason, Error> {
-        let Some((&last, rest)) = self.request.prompt.split_last() else {
+        let prompt = [&self.request.prompt[..], &self.request.given].concat();
+        let Some((&last, rest)) = prompt.split_last() else {
             return Ok(FinishReason::Stop);
         };
-        if self.request.prompt.len() >= self.request.context {
+        if prompt.len() >= self.request.context {
             return Ok(FinishReason::Context);
         }
-        let rest = rest.to_vec();
-        let Some(usage) = self.prefill(&rest)? else {
-            return Ok(FinishReason::Cancelled);
-        };
         let mut thinking = self.request.thinking.clone().map(Thinking::new);
         let mut guard = LoopGuard::new();
+        for &id in &self.request.given {
+            // Takes off what was forced.
+            thinking.as_mut().and_then(Thinking::forced);
+            output.push(id, &self.loaded.tokenizer);
+            if note(id, &mut thinking, &mut guard).is_break() {
+                return Ok(FinishReason::Loop);
+            }
+        }
+        let Some(usage) = self.prefill(rest)? else {
+            return Ok(FinishReason::Cancelled);
+        };
+        let mut usage = Some(usage);
         let mut token = last;
         loop {
             if self.stopped() {
@@ -91,26 +100,26 @@ impl Run<'_> {
             let forced = thinking.as_mut().and_then(Thinking::forced);
             let position = self.cache.len() + 1;
             let step = self.step(token, forced, position, &output.ids)?;
-            if output.ids.is_empty() {
+            if let Some(usage) = usage.take() {
                 // The next turn starts where this prompt ended: its template
                 // drops the reasoning that follows.
-                self.cache.mark();
+                if self.request.given.is_empty() {
+                    self.cache.mark();
+                }
                 let total = usage.prefilled;
                 self.send(Event::Prefill { done: total, total });
                 self.send(Event::Started(usage));
             }
             token = step.stats.id;
-            output.ids.push(token);
             if self.request.stop_ids.contains(&token) {
+                output.ids.push(token);
                 return Ok(FinishReason::Stop);
             }
-            if let Some(thinking) = &mut thinking {
-                thinking.push(token);
-            }
-            let bytes = self.loaded.tokenizer.token_bytes(token).unwrap_or_default();
+            let text = output.push(token, &self.loaded.tokenizer);
+            let looping = note(token, &mut thinking, &mut guard);
             self.send(Event::Token(Token {
                 id: token,
-                text: output.text.push(bytes),
+                text,
                 position,
                 logprob: step.stats.logprob,
                 entropy: step.stats.entropy,
@@ -119,7 +128,7 @@ impl Run<'_> {
                 experts: step.routes,
                 forced: forced.is_some(),
             }));
-            if guard.push(token) {
+            if looping.is_break() {
                 return Ok(FinishReason::Loop);
             }
         }
@@ -189,9 +198,29 @@ impl Run<'_> {
     }
 }
 
+/// Takes note of a generated id; `Break` if it closes a loop.
+fn note(id: u32, thinking: &mut Option<Thinking>, guard: &mut LoopGuard) -> ControlFlow<()> {
+    if let Some(thinking) = thinking {
+        thinking.push(id);
+    }
+    match guard.push(id) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
 /// What a run has produced.
 #[derive(Default)]
 struct Output {
     ids: Vec<u32>,
     text: Utf8Stream,
+}
+
+impl Output {
+    /// The text that an id completes; stop ids complete none.
+    fn push(&mut self, id: u32, tokenizer: &Tokenizer) -> String {
+        self.ids.push(id);
+        let bytes = tokenizer.token_bytes(id).unwrap_or_default();
+        self.text.push(bytes)
+    }
 }

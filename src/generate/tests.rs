@@ -77,6 +77,7 @@ impl Demo {
     fn request(&self, prompt: Vec<u32>) -> Request {
         Request {
             prompt,
+            given: Vec::new(),
             sampling: Sampling::GREEDY,
             stop_ids: self.bundle.stop_ids.clone(),
             max_tokens: 100,

@@ -14,6 +14,10 @@ pub enum Action {
     Kill,
     Undo,
     Redo,
+    Sessions,
+    Resume,
+    Fork,
+    Edit,
     Quit,
 }
 
@@ -25,7 +29,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 12] = [
+pub const COMMANDS: [Command; 16] = [
     Command {
         name: "help",
         args: "",
@@ -67,6 +71,30 @@ pub const COMMANDS: [Command; 12] = [
         args: "",
         help: "bring back what was undone last",
         action: Action::Redo,
+    },
+    Command {
+        name: "sessions",
+        args: "",
+        help: "list the sessions of this folder",
+        action: Action::Sessions,
+    },
+    Command {
+        name: "resume",
+        args: "ID",
+        help: "go on with another session",
+        action: Action::Resume,
+    },
+    Command {
+        name: "fork",
+        args: "[ID][@ENTRY]",
+        help: "go on with a copy of this session, or of another, from an entry of it",
+        action: Action::Fork,
+    },
+    Command {
+        name: "edit",
+        args: "N TEXT",
+        help: "go back to your N-th message and say TEXT instead",
+        action: Action::Edit,
     },
     Command {
         name: "mode",
@@ -172,7 +200,8 @@ mod tests {
             assert!(line.unwrap().ends_with(command.help));
         }
         use Action::{
-            Clear, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Stats, Think, Undo,
+            Clear, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Resume,
+            Sessions, Stats, Think, Undo,
         };
         for action in [
             Help,
@@ -182,6 +211,10 @@ mod tests {
             Stats,
             Undo,
             Redo,
+            Sessions,
+            Resume,
+            Fork,
+            Edit,
             Mode,
             Permissions,
             Jobs,

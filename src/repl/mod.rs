@@ -5,6 +5,7 @@ mod answers;
 mod commands;
 mod input;
 mod screen;
+mod sessions;
 mod undo;
 
 use std::ops::ControlFlow;
@@ -34,6 +35,7 @@ pub fn run(agent: Agent, input: Input, load: &mut Load<'_>) -> Exit {
         },
     };
     repl.greet();
+    repl.recall();
     let exit = talk(&mut repl, load);
     repl.end_commands();
     exit
@@ -120,6 +122,10 @@ impl Repl {
             }
             Action::Undo => self.undo(undo::Way::Back),
             Action::Redo => self.undo(undo::Way::Forth),
+            Action::Sessions => self.sessions(),
+            Action::Resume => self.resume(rest),
+            Action::Fork => self.fork(rest),
+            Action::Edit => self.edit(rest),
             Action::Mode => self.mode(rest),
             Action::Permissions => {
                 let rules = self.agent.rules_in_force();

@@ -8,6 +8,7 @@ mod numbers;
 mod permissions;
 mod run;
 mod sandbox;
+mod sessions;
 
 use std::path::PathBuf;
 
@@ -17,8 +18,9 @@ pub use bench::BenchArgs;
 pub use debug::{DebugCommand, Format, LogitsArgs, ParseArgs, RenderArgs, Skip};
 pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName, Switch};
 pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
-pub use run::{RuleList, RunArgs};
+pub use run::{ForkPoint, RuleList, RunArgs};
 pub use sandbox::SandboxArgs;
+pub use sessions::{ExportFormat, ReplayArgs, SessionsArgs, SessionsCommand};
 
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
@@ -46,6 +48,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
+    /// List the sessions that are kept; show, export and remove them
+    Sessions(SessionsArgs),
+    /// Run a session again and fail at the first token that differs
+    Replay(ReplayArgs),
     /// List the rules of what is allowed and denied, add and remove them
     Permissions(PermissionsArgs),
     /// Look at a project's own settings and let them count, or not

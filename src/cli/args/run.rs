@@ -1,6 +1,7 @@
 //! How to run a conversation: the flags of every front end.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -18,6 +19,18 @@ pub struct RunArgs {
     /// Folder the tools work in [default: the current one]
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
+
+    /// Go on with the session of this workspace that was used last
+    #[arg(long = "continue", conflicts_with_all = ["resume", "fork"])]
+    pub continue_last: bool,
+
+    /// Go on with a session, named by its id or the beginning of it
+    #[arg(long, value_name = "ID", conflicts_with = "fork")]
+    pub resume: Option<String>,
+
+    /// Go on with a copy of a session, from its end or from an entry of it
+    #[arg(long, value_name = "ID[@ENTRY]")]
+    pub fork: Option<ForkPoint>,
 
     /// Allow without asking: write, run, write:GLOB, `run:WORDS` (commands that
     /// begin so), `run=COMMAND`, or read:GLOB for what is asked about
@@ -101,6 +114,9 @@ impl RunArgs {
         Self {
             model: self.model.or(outer.model),
             workspace: self.workspace.or(outer.workspace),
+            continue_last: self.continue_last || outer.continue_last,
+            resume: self.resume.or(outer.resume),
+            fork: self.fork.or(outer.fork),
             allow: match self.allow.is_empty() {
                 true => outer.allow,
                 false => self.allow,
@@ -151,4 +167,30 @@ fn rules(text: &str) -> Result<RuleList, RuleError> {
 fn allowing(text: &str) -> Result<RuleList, RuleError> {
     let list = rules(text)?.0.into_iter().map(Rule::can_allow);
     list.collect::<Result<_, _>>().map(RuleList)
+}
+
+/// What `--fork` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForkPoint {
+    pub session: String,
+    pub entry: Option<u64>,
+}
+
+impl FromStr for ForkPoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (session, entry) = match text.split_once('@') {
+            None => (text, None),
+            Some((session, entry)) => {
+                let entry = entry.parse();
+                let entry = entry.map_err(|_| "what follows the @ is no number of an entry")?;
+                (session, Some(entry))
+            }
+        };
+        Ok(Self {
+            session: session.to_owned(),
+            entry,
+        })
+    }
 }

@@ -1,0 +1,82 @@
+//! One answer's tokens on their way to the session's side file, and those that
+//! are there already of an answer that was cut off.
+
+use super::event::{Event, Front};
+use super::session::{Begin, Partial, Span, Trace, now};
+use crate::bundle::Tokenizer;
+use crate::generate::{Token, Utf8Stream};
+
+pub(super) struct Notes<'a> {
+    trace: &'a mut Trace,
+    partial: Option<Partial>,
+    /// Why tokens are not kept.
+    failed: Option<String>,
+}
+
+impl<'a> Notes<'a> {
+    /// An answer after the entry `head`. What was cut off is gone on with if it
+    /// follows from the same prompt and choices, which `key` names.
+    pub fn begin(trace: &'a mut Trace, head: Option<u64>, key: u64, prompt: &[u32]) -> Self {
+        let partial = trace.take_partial();
+        let partial = partial.filter(|partial| partial.begin.key == key);
+        let failed = match &partial {
+            Some(partial) => {
+                trace.go_on(partial);
+                Ok(())
+            }
+            None => trace.begin(Begin {
+                after: head.unwrap_or(0),
+                key,
+                prompt: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
+                at: now(),
+            }),
+        };
+        Self {
+            trace,
+            partial,
+            failed: failed.err().map(|error| error.to_string()),
+        }
+    }
+
+    /// The tokens that are known already.
+    pub fn given(&mut self, tokenizer: &Tokenizer) -> Vec<Token> {
+        let mut text = Utf8Stream::default();
+        let noted = self.partial.take().map_or(Vec::new(), |part| part.tokens);
+        let token = |noted: &super::session::Noted| {
+            let bytes = tokenizer.token_bytes(noted.id).unwrap_or_default();
+            noted.token(bytes, &mut text)
+        };
+        noted.iter().map(token).collect()
+    }
+
+    /// Keeps a token.
+    pub fn token(&mut self, token: &Token, tokenizer: &Tokenizer) {
+        self.trace.push(token, tokenizer);
+        let written = self.trace.flush(token.position);
+        self.note(written.err());
+    }
+
+    /// The answer is whole: where its tokens are. A line for the user if they are
+    /// not.
+    pub fn finish(mut self, front: &mut dyn Front) -> Option<Span> {
+        let span = match self.trace.finish() {
+            Ok(span) => span,
+            Err(error) => {
+                self.note(Some(error));
+                None
+            }
+        };
+        if let Some(why) = self.failed.filter(|_| self.trace.is_news()) {
+            front.event(&Event::Notice {
+                text: format!("the answer's tokens can't be kept, only its text is: {why}"),
+            });
+        }
+        span
+    }
+
+    fn note(&mut self, error: Option<std::io::Error>) {
+        if let (None, Some(error)) = (&self.failed, error) {
+            self.failed = Some(error.to_string());
+        }
+    }
+}

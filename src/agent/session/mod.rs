@@ -1,0 +1,87 @@
+//! Sessions: a log of entries whose fold is the machine's state, on disk as one
+//! folder per session, so that a conversation is resumed, forked and replayed.
+
+mod export;
+mod folder;
+mod header;
+mod id;
+mod line;
+mod log;
+mod read;
+mod record;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use export::{json, markdown};
+pub use folder::{Forked, Opened, SessionError, Sessions, Summary};
+pub use header::{BundleName, Chosen, ForkedFrom, Header, VERSION};
+pub(in crate::agent) use line::now;
+pub use log::{Journal, path_to};
+pub use read::{Damage, Error as ReadError, Log, parse};
+pub use record::{Begin, Noted};
+pub use trace::{Partial, Span, Trace};
+
+use super::entry::Kind;
+use super::machine::{Machine, Rules};
+
+/// A log and the machine folded from it, kept in step: append, then apply.
+#[derive(Debug)]
+pub struct Session {
+    journal: Journal,
+    machine: Machine,
+    rules: Rules,
+}
+
+impl Session {
+    pub fn new(journal: Journal, rules: Rules) -> Self {
+        let machine = Machine::fold(rules.clone(), journal.path());
+        Self {
+            journal,
+            machine,
+            rules,
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        self.journal.id()
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The state, and where tokens are noted.
+    pub fn parts(&mut self) -> (&Machine, Option<u64>, &mut Trace) {
+        let head = self.journal.head();
+        (&self.machine, head, self.journal.trace())
+    }
+
+    /// # Errors
+    /// When the log's file could not be written; the session goes on in memory.
+    pub fn record(&mut self, kind: Kind) -> io::Result<()> {
+        let written = self.journal.append(kind);
+        if let Some(entry) = self.journal.entries().last() {
+            self.machine.apply(entry);
+        }
+        written
+    }
+
+    /// Goes back to an entry, or to the beginning: what follows is a branch.
+    ///
+    /// # Errors
+    /// As [`Session::record`].
+    pub fn branch(&mut self, after: Option<u64>) -> io::Result<()> {
+        let from = self.journal.head().unwrap_or(0);
+        let written = self.journal.append_after(after, Kind::Fork { from });
+        self.machine = Machine::fold(self.rules.clone(), self.journal.path());
+        written
+    }
+}
