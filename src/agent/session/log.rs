@@ -128,6 +128,12 @@ impl Journal {
         }
     }
 
+    /// Writes to another file from here on.
+    #[cfg(test)]
+    pub(super) fn set_file(&mut self, open: Open) {
+        self.keeper = Keeper::File(open);
+    }
+
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         if matches!(self.keeper, Keeper::Nowhere) {
             return Ok(());
