@@ -21,7 +21,7 @@ pub struct Generator {
 }
 
 enum Job {
-    Run(Request, Cancel, Sender<Event>),
+    Run(Box<Request>, Cancel, Sender<Event>),
     Clear,
 }
 
@@ -66,7 +66,7 @@ impl Generator {
     /// `Finished` or `Failed`. Dropping the receiver cancels the run.
     pub fn submit(&self, request: Request, cancel: Cancel) -> Receiver<Event> {
         let (events, receiver) = mpsc::channel();
-        self.send(Job::Run(request, cancel, events));
+        self.send(Job::Run(Box::new(request), cancel, events));
         receiver
     }
 
@@ -105,7 +105,7 @@ fn serve(loaded: &Loaded, queue: &Receiver<Job>) {
                 let run = Run {
                     loaded,
                     cache: &mut cache,
-                    request,
+                    request: *request,
                     cancel,
                     events,
                 };

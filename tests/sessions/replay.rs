@@ -1,12 +1,10 @@
 //! `cairn replay`: recorded sessions give the same tokens again, however they are
 //! computed; and where they do not, the first token that differs is named.
 
-mod session_support;
-
 use std::fs;
 
+use crate::world::World;
 use serde_json::Value;
-use session_support::World;
 
 /// Prompts of a session, and how its tokens were sampled.
 struct Recording {

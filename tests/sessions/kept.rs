@@ -1,15 +1,13 @@
-//! Sessions from outside: what is kept, gone on with after a kill, forked, edited,
-//! damaged, and removed. The real program with the demo model that comes with it.
-
-mod session_support;
+//! What is kept, gone on with after a kill, forked, edited,
+//! damaged, and removed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use crate::world::World;
 use serde_json::{Value, json};
-use session_support::World;
 
 const TASK: [&str; 9] = [
     "--output",

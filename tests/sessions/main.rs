@@ -1,0 +1,5 @@
+//! Sessions from outside: the real program with the demo model that comes with it.
+
+mod kept;
+mod replay;
+mod world;
