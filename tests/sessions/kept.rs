@@ -303,7 +303,7 @@ fn sessions_are_listed_exported_and_removed() {
             .refused(&["sessions", "rm", &id, "zzz"])
             .contains("no session")
     );
-    assert_eq!(world.ids(), [id.clone()]);
+    assert_eq!(world.ids(), std::slice::from_ref(&id));
     let left = world.log(&id).parent().unwrap().with_file_name(".new-0");
     fs::create_dir(&left).unwrap();
     assert_eq!(world.good(&["sessions", "gc"]), "nothing to remove\n");
