@@ -13,6 +13,7 @@ use crate::{demo, probe, synth};
 pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
+    job("replay", replay),
     job("head-audit", head_audit),
     job("neon", emulated::neon),
     job("valgrind", emulated::valgrind),
@@ -35,6 +36,12 @@ fn oracle() -> Result<String> {
 fn soak() -> Result<String> {
     let arguments = ["test", "--workspace", "--quiet", "--no-fail-fast"];
     cargo::cargo(&arguments, &[("PROPTEST_CASES", "4096")])
+}
+
+/// Every recorded session with each number of threads, chunk and cache.
+fn replay() -> Result<String> {
+    let arguments = ["test", "--quiet", "--test", "sessions", "twenty_sessions"];
+    cargo::cargo(&arguments, &[("CAIRN_REPLAY_ALL", "1")])
 }
 
 /// A million tokens through the screened head and the full one.
