@@ -159,6 +159,7 @@ impl Agent {
         self.record(
             Kind::User {
                 text: text.to_owned(),
+                attached: Vec::new(),
             },
             front,
         );
@@ -202,9 +203,12 @@ impl Agent {
                     self.record(kind, front);
                 }
                 Effect::Generate { max_tokens } => {
-                    let answered =
+                    let machine = self.session.machine();
+                    let prepared = self.model.prepare(machine.conversation());
+                    let answered = prepared.and_then(|prepared| {
                         self.model
-                            .answer(self.session.machine(), max_tokens, cancel, front);
+                            .answer(machine, prepared, max_tokens, cancel, front)
+                    });
                     match answered {
                         Ok((answer, usage)) => {
                             self.record(Kind::Assistant(answer), front);

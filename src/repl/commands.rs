@@ -8,6 +8,7 @@ pub enum Action {
     Think,
     Clear,
     Stats,
+    Context,
     Mode,
     Permissions,
     Jobs,
@@ -25,7 +26,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 12] = [
+pub const COMMANDS: [Command; 13] = [
     Command {
         name: "help",
         args: "",
@@ -55,6 +56,12 @@ pub const COMMANDS: [Command; 12] = [
         args: "",
         help: "tokens, speed and what the cache saved",
         action: Action::Stats,
+    },
+    Command {
+        name: "context",
+        args: "",
+        help: "what fills the context, and when room is made",
+        action: Action::Context,
     },
     Command {
         name: "undo",
@@ -172,7 +179,8 @@ mod tests {
             assert!(line.unwrap().ends_with(command.help));
         }
         use Action::{
-            Clear, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Stats, Think, Undo,
+            Clear, Context, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Stats, Think,
+            Undo,
         };
         for action in [
             Help,
@@ -180,6 +188,7 @@ mod tests {
             Think,
             Clear,
             Stats,
+            Context,
             Undo,
             Redo,
             Mode,
