@@ -95,6 +95,27 @@ fn check(object: &Value) {
             let n = |name: &str| object[name].as_u64().unwrap();
             assert_eq!(n("prompt"), n("reused") + n("prefilled"), "{object}");
         }
+        "context" => {
+            let owners = [
+                "system",
+                "tools",
+                "memory",
+                "files",
+                "history",
+                "reasoning",
+                "tool_output",
+            ];
+            let mut fields: Vec<(&str, Is)> = vec![("window", Value::is_u64)];
+            fields.extend(
+                ["total"]
+                    .iter()
+                    .chain(&owners)
+                    .map(|&name| (name, Value::is_u64 as Is)),
+            );
+            has(&fields);
+            let n = |name: &str| object[name].as_u64().unwrap();
+            assert_eq!(n("total"), owners.map(n).iter().sum::<u64>(), "{object}");
+        }
         "error" => has(&[("message", Value::is_string)]),
         "done" => has(&[
             ("exit", Value::is_u64),
@@ -154,7 +175,14 @@ fn json_lines_tell_the_whole_turn() {
     assert_eq!(call["arguments"], serde_json::json!({ "path": "src" }));
     assert_eq!(call["id"], result["id"]);
     assert_eq!(result["output"], "lib.rs\nmain.rs");
-    assert_eq!(of_type(&objects, "usage").len(), 2, "one per model call");
+    let usage = of_type(&objects, "usage");
+    assert_eq!(usage.len(), 2, "one per model call");
+    let prompts = |of: &[&Value], name| of.iter().map(|o| o[name].clone()).collect::<Vec<_>>();
+    let context = of_type(&objects, "context");
+    assert_eq!(prompts(&context, "total"), prompts(&usage, "prompt"));
+    assert_eq!(context[0]["tool_output"], 0);
+    assert!(context[1]["tool_output"].as_u64() > Some(3), "{context:?}");
+    assert_eq!(context[0]["tools"], context[1]["tools"]);
     let last_result = objects
         .iter()
         .rposition(|o| o["type"] == "tool_result")

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
@@ -79,6 +80,39 @@ impl Agent {
 
     pub fn stats(&self) -> Stats {
         self.model.stats
+    }
+
+    /// What the context holds now.
+    ///
+    /// # Errors
+    /// When the bundle's template can't write it down.
+    pub fn context(&self) -> Result<Meter, String> {
+        self.model.measure(self.session.machine().conversation())
+    }
+
+    /// Hundredths of the window from which on older messages make room.
+    pub fn compact_at(&self) -> usize {
+        self.rules.limits.compact_at
+    }
+
+    /// What happens there.
+    pub fn makes_room_by(&self) -> &'static str {
+        match self.summarises() {
+            true => {
+                "older turns are summarised; system, tools, project memory, the first message \
+                 and pinned ones stay"
+            }
+            false => {
+                "the oldest turns are left out; system, tools, the first message and pinned ones \
+                 stay"
+            }
+        }
+    }
+
+    /// Whether the model can be asked for a summary; one with a persona knows nothing
+    /// but what that was trained on.
+    pub(super) fn summarises(&self) -> bool {
+        self.persona.is_none()
     }
 
     /// Commands in the background, those that ended lately among them.

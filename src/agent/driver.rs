@@ -139,6 +139,7 @@ impl Agent {
         self.record(
             Kind::User {
                 text: text.to_owned(),
+                attached: Vec::new(),
             },
             front,
         );
@@ -210,9 +211,13 @@ impl Agent {
                     self.record(kind, front);
                 }
                 Effect::Generate { max_tokens } => {
-                    let answered = self
-                        .model
-                        .answer(&mut self.session, max_tokens, cancel, front);
+                    let conversation = self.session.machine().conversation();
+                    let prepared = self.model.prepare(conversation);
+                    let session = &mut self.session;
+                    let answered = prepared.and_then(|prepared| {
+                        self.model
+                            .answer(session, prepared, max_tokens, cancel, front)
+                    });
                     match answered {
                         Ok((answer, usage)) => {
                             self.record(Kind::Assistant(answer), front);

@@ -27,6 +27,9 @@ pub enum Kind {
     /// A user's message; starts a turn.
     User {
         text: String,
+        /// Files that it named with `@`, as they were read then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attached: Vec<FileText>,
     },
     /// One answer of the model.
     Assistant(Answer),
@@ -76,6 +79,113 @@ pub enum Kind {
     CacheMark {
         tokens: usize,
     },
+    /// Project memory that the model is given.
+    Memory {
+        files: Vec<FileText>,
+    },
+    /// Messages left the prompt to make room.
+    Compaction(Compaction),
+    /// A user's message, by its entry, stays in the prompt whatever leaves it.
+    Pin {
+        entry: u64,
+    },
+    Unpin {
+        entry: u64,
+    },
+}
+
+/// A file, or some lines of it, as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileText {
+    pub path: String,
+    /// Which lines, where it is not all of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lines: String,
+    pub text: String,
+    /// The middle is left out, and the text says so.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+impl FileText {
+    /// As the model reads it below a message.
+    pub fn as_attachment(&self) -> String {
+        let lines = match self.lines.as_str() {
+            "" => String::new(),
+            lines => format!(", {lines}"),
+        };
+        let Self { path, text, .. } = self;
+        format!("\n\n[Attached by the user: {path}{lines}]\n{text}\n[End of {path}]")
+    }
+
+    /// As the model reads it before a message.
+    pub fn as_memory(&self) -> String {
+        let Self { path, text, .. } = self;
+        format!("[Notes on this project, from {path}]\n{text}\n[End of {path}]\n\n")
+    }
+}
+
+/// How room was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// The model wrote a summary.
+    Summarised,
+    /// The oldest turns were left out.
+    DroppedOldest,
+    /// Outputs of tools were cut to head and tail.
+    Shortened,
+}
+
+/// What left the prompt, and what stands there instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compaction {
+    pub how: How,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// The summary's token ids as generated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u32>,
+    /// What the user wanted the summary to dwell on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub focus: String,
+    /// What came up to this entry is left out, but for what is pinned; 0: nothing is.
+    #[serde(default)]
+    pub upto: u64,
+    /// What is left out, a line each.
+    #[serde(default)]
+    pub dropped: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortened: Vec<Shortened>,
+}
+
+/// What is left of a tool's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortened {
+    /// The entry of the result.
+    pub entry: u64,
+    pub text: String,
+}
+
+impl Compaction {
+    /// What the model reads in place of what is left out.
+    pub fn note(&self) -> Option<String> {
+        match self.how {
+            How::Summarised => Some(format!(
+                "[Summary of the conversation up to here, which is left out to make room]\n\
+                 {}\n[End of the summary]",
+                self.summary
+            )),
+            How::DroppedOldest => Some(format!(
+                "[To make room, {} are left out here.]",
+                match self.dropped.len() {
+                    1 => "the messages of 1 turn".to_owned(),
+                    turns => format!("the messages of {turns} turns"),
+                }
+            )),
+            How::Shortened => None,
+        }
+    }
 }
 
 /// What was brought back.

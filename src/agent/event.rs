@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::context::Meter;
 use super::exit::Reason;
 use crate::generate::{PromptUsage, Token};
 use crate::sandbox::Rule;
@@ -41,6 +42,8 @@ pub enum Event {
         truncated: bool,
         sandbox: String,
     },
+    /// What the prompt of a model call is made of; comes before the call.
+    Context(Meter),
     /// What one model call cost.
     Usage {
         prompt: PromptUsage,

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::conversation::{Conversation, Said};
 use super::effect::Effect;
-use super::entry::{Answer, Entry, Finish, Kind, Restored, ToolResult, Verdict};
+use super::entry::{Answer, Entry, FileText, Finish, Kind, Restored, ToolResult, Verdict};
 use super::exit::Reason;
-use crate::chat::{Message, Role, ToolCall};
+use crate::chat::{Message, Owner, Role, ToolCall};
 use crate::tools;
 
 /// The model reads this when a call's outcome is not known after a crash.
@@ -35,6 +36,8 @@ pub struct Limits {
     pub reply_tokens: usize,
     /// Tokens of all answers of a turn.
     pub turn_tokens: usize,
+    /// Hundredths of the window from which on older messages make room.
+    pub compact_at: usize,
 }
 
 impl Default for Limits {
@@ -45,6 +48,7 @@ impl Default for Limits {
             malformed: 3,
             reply_tokens: 8192,
             turn_tokens: 32_768,
+            compact_at: 80,
         }
     }
 }
@@ -104,13 +108,17 @@ struct Turn {
 #[derive(Clone, Debug)]
 pub struct Machine {
     rules: Rules,
-    messages: Vec<Message>,
+    conversation: Conversation,
     pending: VecDeque<Pending>,
     phase: Phase,
     turn: Turn,
     calls: usize,
     /// What the user did to earlier turns' changes and the model does not know yet.
     notes: Vec<Note>,
+    /// Project memory that goes along with the next message.
+    memory: Vec<FileText>,
+    /// Paths of all project memory so far.
+    remembered: Vec<String>,
 }
 
 /// A turn's changes, undone or redone.
@@ -124,12 +132,14 @@ impl Machine {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            messages: Vec::new(),
+            conversation: Conversation::default(),
             pending: VecDeque::new(),
             phase: Phase::Idle,
             turn: Turn::default(),
             calls: 0,
             notes: Vec::new(),
+            memory: Vec::new(),
+            remembered: Vec::new(),
         }
     }
 
@@ -142,7 +152,17 @@ impl Machine {
 
     /// The conversation so far, without the system message.
     pub fn messages(&self) -> &[Message] {
-        &self.messages
+        self.conversation.messages()
+    }
+
+    /// The same with where it comes from.
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// Paths of the project memory that this session has.
+    pub fn remembered(&self) -> &[String] {
+        &self.remembered
     }
 
     /// Text of the turn's last answer.
@@ -162,14 +182,17 @@ impl Machine {
 
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.kind {
-            Kind::User { text } => {
-                self.close_calls();
+            Kind::User { text, attached } => {
+                // They belong to what came before.
+                self.close_calls(entry.id.saturating_sub(1));
                 self.turn = Turn::default();
-                let text = self.with_notes(text);
-                self.say(Role::User, text, None);
+                let memory = std::mem::take(&mut self.memory);
+                let memory = memory.iter().map(|file| (Owner::Memory, file.as_memory()));
+                let before = memory.chain(self.told_notes()).collect();
+                self.conversation.user(entry.id, text, before, attached);
                 self.phase = Phase::Generate;
             }
-            Kind::Assistant(answer) => self.answered(answer),
+            Kind::Assistant(answer) => self.answered(entry.id, answer),
             Kind::Permission {
                 call_id,
                 verdict,
@@ -187,17 +210,27 @@ impl Machine {
                     pending.stage = Stage::Started;
                 }
             }
-            Kind::ToolResult(result) => self.resulted(result),
+            Kind::ToolResult(result) => self.resulted(entry.id, result),
             Kind::Interrupted => self.end(Reason::Interrupted),
             Kind::Failed { .. } => self.end(Reason::Failed),
             Kind::TurnEnded { .. } => {
-                self.close_calls();
+                self.close_calls(entry.id);
                 self.phase = Phase::Idle;
             }
             Kind::Usage { .. } | Kind::Fork { .. } | Kind::CacheMark { .. } => {}
             Kind::Settings(chosen) => self.rules.limits.clone_from(&chosen.limits),
             Kind::Undo(what) => self.note(what, true),
             Kind::Redo(what) => self.note(what, false),
+            Kind::Memory { files } => {
+                let paths = files.iter().map(|file| file.path.clone());
+                self.remembered.extend(paths);
+                if self.phase == Phase::Idle || !self.conversation.remember(files) {
+                    self.memory.extend(files.iter().cloned());
+                }
+            }
+            Kind::Compaction(what) => self.conversation.compact(entry.id, what),
+            Kind::Pin { entry } => self.conversation.pin(*entry),
+            Kind::Unpin { entry } => self.conversation.unpin(*entry),
         }
     }
 
@@ -284,19 +317,20 @@ impl Machine {
         }
     }
 
-    fn answered(&mut self, answer: &Answer) {
-        self.close_calls();
+    fn answered(&mut self, entry: u64, answer: &Answer) {
+        self.close_calls(entry);
         self.turn.steps += 1;
         self.turn.generated += answer.ids.len();
         self.turn.answer.clone_from(&answer.text);
         self.calls += answer.calls.len();
-        self.messages.push(Message {
+        let message = Message {
             role: Role::Assistant,
             content: answer.text.clone(),
             reasoning_content: answer.reasoning.clone(),
             tool_calls: answer.calls.clone(),
             tool_call_id: None,
-        });
+        };
+        self.conversation.push(entry, Said::Assistant, message);
         self.pending = answer
             .calls
             .iter()
@@ -343,7 +377,7 @@ impl Machine {
         }
     }
 
-    fn resulted(&mut self, result: &ToolResult) {
+    fn resulted(&mut self, entry: u64, result: &ToolResult) {
         let Some(at) = self.pending.iter().position(|p| p.id == result.call_id) else {
             return;
         };
@@ -355,11 +389,7 @@ impl Machine {
             self.turn.identical = self.identical(&call);
             self.turn.last_call = Some((call.name, call.arguments));
         }
-        self.say(
-            Role::Tool,
-            result.output.clone(),
-            Some(result.call_id.clone()),
-        );
+        self.output(entry, result.output.clone(), result.call_id.clone());
         if matches!(self.phase, Phase::Ending(_)) {
             return;
         }
@@ -393,8 +423,8 @@ impl Machine {
         }
     }
 
-    /// A user's message, after what the model must know to believe its own eyes.
-    fn with_notes(&mut self, text: &str) -> String {
+    /// What the model must know before a message to believe its own eyes.
+    fn told_notes(&mut self) -> Option<(Owner, String)> {
         let notes = self.notes.drain(..).map(|Note { what, undone }| {
             let mut names = what.named.join(", ");
             if what.files > what.named.len() {
@@ -408,34 +438,32 @@ impl Machine {
             }
         });
         let notes: String = notes.collect();
-        match notes.is_empty() {
-            true => text.to_owned(),
-            false => format!("{notes}\n{text}"),
-        }
+        (!notes.is_empty()).then(|| (Owner::History, format!("{notes}\n")))
     }
 
     /// Gives every call without a result one, so that the conversation stays
     /// well formed: the model is told what happened to it.
-    fn close_calls(&mut self) {
+    fn close_calls(&mut self, entry: u64) {
         while let Some(pending) = self.pending.pop_front() {
             if let Item::Call(call) = pending.item {
                 let output = match pending.stage {
                     Stage::Started => UNKNOWN_OUTCOME,
                     _ => NOT_RUN,
                 };
-                self.say(Role::Tool, output.into(), Some(call.id));
+                self.output(entry, output.into(), call.id);
             }
         }
     }
 
-    fn say(&mut self, role: Role, content: String, tool_call_id: Option<String>) {
-        self.messages.push(Message {
-            role,
+    fn output(&mut self, entry: u64, content: String, call_id: String) {
+        let message = Message {
+            role: Role::Tool,
             content,
             reasoning_content: String::new(),
             tool_calls: Vec::new(),
-            tool_call_id,
-        });
+            tool_call_id: Some(call_id),
+        };
+        self.conversation.push(entry, Said::Tool, message);
     }
 
     fn find(&mut self, call_id: &str) -> Option<&mut Pending> {

@@ -60,7 +60,10 @@ fn answer(text: &str, calls: Vec<ToolCall>) -> Kind {
 }
 
 fn user(text: &str) -> Kind {
-    Kind::User { text: text.into() }
+    Kind::User {
+        text: text.into(),
+        attached: Vec::new(),
+    }
 }
 
 fn result(call_id: &str, output: &str) -> Kind {

@@ -4,6 +4,8 @@
 
 mod about;
 mod calls;
+mod context;
+mod conversation;
 mod driver;
 mod effect;
 mod entry;
@@ -23,10 +25,15 @@ mod settings;
 mod stop;
 mod system;
 
-pub use crate::chat::Thinking;
+pub use crate::chat::{Owner, Thinking};
+pub use context::Meter;
+pub use conversation::Pinnable;
 pub use driver::Agent;
 pub use effect::Effect;
-pub use entry::{Answer, Entry, Finish, Kind, Restored, ToolResult, Verdict};
+pub use entry::{
+    Answer, Compaction, Entry, FileText, Finish, How, Kind, Restored, Shortened, ToolResult,
+    Verdict,
+};
 pub use event::{Approval, Done, Event, Front, Question};
 pub use exit::{Exit, Reason};
 pub use machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};

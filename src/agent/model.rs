@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::context::Meter;
+use super::conversation::Conversation;
 use super::entry::{Answer, Entry, Finish, Kind};
 use super::event::{Event, Front};
 use super::machine::{Machine, Rules};
@@ -16,8 +18,8 @@ use super::session::Session;
 use super::settings::THINKING_BUDGET;
 use crate::bundle::Tokenizer;
 use crate::chat::{
-    ChatEvent, GenerationPrompt, MarkerIds, Message, Parser, ParserOptions, RenderOptions,
-    Renderer, Role, Start, Thinking, ToolSpec,
+    ChatEvent, GenerationPrompt, MarkerIds, Message, Owner, Parser, ParserOptions, Parts,
+    RenderOptions, Renderer, Role, Start, Thinking, ToolSpec,
 };
 use crate::generate::{self, Cancel, Generator, PromptUsage, Request, Sampling, ThinkingBudget};
 
@@ -44,6 +46,8 @@ pub(super) struct Model {
 pub(super) struct Run {
     /// Prompt and generated ids.
     ids: Vec<u32>,
+    /// Whose they are.
+    owners: Vec<Owner>,
     /// Messages after it, its own answer included.
     messages: usize,
 }
@@ -59,9 +63,10 @@ pub struct Stats {
     pub decode_seconds: f64,
 }
 
-/// Ids of a prompt and the state that the output starts in.
-struct Prepared {
-    ids: Vec<u32>,
+/// Ids of a prompt, whose they are, and the state that the output starts in.
+pub(super) struct Prepared {
+    pub ids: Vec<u32>,
+    owners: Vec<Owner>,
     start: Start,
 }
 
@@ -70,12 +75,13 @@ impl Model {
     pub fn answer(
         &mut self,
         session: &mut Session,
+        prepared: Prepared,
         max_tokens: usize,
         cancel: &Cancel,
         front: &mut dyn Front,
     ) -> Result<(Answer, Option<Kind>), String> {
         let (machine, head, trace) = session.parts();
-        let prepared = self.prepare(machine.messages())?;
+        front.event(&Event::Context(self.meter(&prepared)));
         if prepared.ids.len() >= self.context {
             let answer = Answer {
                 finish: Finish::Context,
@@ -131,7 +137,7 @@ impl Model {
                     let mut answer = collector.finish(&tail, ids, reason, front);
                     answer.trace = notes.finish(front);
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
-                    self.remember(prepared.ids, &answer, machine.messages().len() + 1);
+                    self.remember(prepared, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));
                 }
             }
@@ -160,8 +166,8 @@ impl Model {
         let mut machine = Machine::fold(rules.clone(), before.iter().copied());
         for entry in turn {
             if let Kind::Assistant(answer) = &entry.kind {
-                let prepared = self.prepare(machine.messages())?;
-                self.remember(prepared.ids, answer, machine.messages().len() + 1);
+                let prepared = self.prepare(machine.conversation())?;
+                self.remember(prepared, answer, machine.messages().len() + 1);
             }
             machine.apply(entry);
         }
@@ -182,41 +188,116 @@ impl Model {
     }
 
     /// Keeps the ids for the next call of the turn, where they can be continued.
-    fn remember(&mut self, mut ids: Vec<u32>, answer: &Answer, messages: usize) {
+    fn remember(&mut self, prepared: Prepared, answer: &Answer, messages: usize) {
         let closed = self.tokenizer.id_of(END_OF_TURN);
         let continues = answer.finish == Finish::Stop
             && closed.is_some()
             && answer.ids.last().copied() == closed;
         self.run = continues.then(|| {
+            let Prepared {
+                mut ids,
+                mut owners,
+                start,
+            } = prepared;
             ids.extend_from_slice(&answer.ids);
-            Run { ids, messages }
+            owners.extend(self.wrote(start, &answer.ids));
+            Run {
+                ids,
+                owners,
+                messages,
+            }
         });
     }
 
+    /// Whose generated ids are: reasoning, up to the marker that closes it.
+    fn wrote(&self, start: Start, ids: &[u32]) -> Vec<Owner> {
+        let [open, close] = ["<think>", "</think>"].map(|tag| self.tokenizer.id_of(tag));
+        let mut reasons = start == Start::Reasoning;
+        let each = ids.iter().map(|id| {
+            reasons |= Some(*id) == open;
+            let owner = match reasons {
+                true => Owner::Reasoning,
+                false => Owner::History,
+            };
+            reasons &= Some(*id) != close;
+            owner
+        });
+        each.collect()
+    }
+
     /// Continues the turn's ids if there are some, else renders everything.
-    fn prepare(&self, conversation: &[Message]) -> Result<Prepared, String> {
-        let messages = self.messages(conversation);
-        if let Some(run) = &self.run {
+    pub fn prepare(&self, conversation: &Conversation) -> Result<Prepared, String> {
+        let messages = self.messages(conversation.messages());
+        if let Some(run) = &self.run
+            && let Some(before) = messages.get(..=run.messages)
+        {
             // One more: the system message.
-            let before = &messages[..=run.messages];
             let more = self
                 .renderer
                 .continuation(before, &messages, &self.specs, self.thinking)
                 .map_err(|e| e.to_string())?;
             if let Some(more) = more {
-                let mut ids = run.ids.clone();
-                ids.extend(more.ids(&self.tokenizer));
+                let (ids, owners) = self.tokens(
+                    &more,
+                    &messages,
+                    conversation.parts(),
+                    GenerationPrompt::Add,
+                )?;
                 return Ok(Prepared {
-                    ids,
+                    ids: [run.ids.as_slice(), &ids].concat(),
+                    owners: [run.owners.as_slice(), &owners].concat(),
                     start: more.start(),
                 });
             }
         }
-        let prompt = self.render(&messages, GenerationPrompt::Add)?;
+        self.prepare_whole(conversation, GenerationPrompt::Add)
+    }
+
+    fn prepare_whole(
+        &self,
+        conversation: &Conversation,
+        end: GenerationPrompt,
+    ) -> Result<Prepared, String> {
+        let messages = self.messages(conversation.messages());
+        let prompt = self.render(&messages, end)?;
+        let (ids, owners) = self.tokens(&prompt, &messages, conversation.parts(), end)?;
         Ok(Prepared {
-            ids: prompt.ids(&self.tokenizer),
+            ids,
+            owners,
             start: prompt.start(),
         })
+    }
+
+    /// The ids of a prompt, or of its end, and whose they are.
+    fn tokens<'a>(
+        &self,
+        prompt: &crate::chat::Prompt,
+        messages: &[Message],
+        parts: impl Iterator<Item = &'a Parts>,
+        generation_prompt: GenerationPrompt,
+    ) -> Result<(Vec<u32>, Vec<Owner>), String> {
+        let options = RenderOptions {
+            thinking: self.thinking,
+            generation_prompt,
+        };
+        // The system message has one part.
+        let parts = std::iter::once::<&Parts>(&[]).chain(parts);
+        let owned = self
+            .renderer
+            .owned(messages, parts, &self.specs, options)
+            .map_err(|e| e.to_string())?;
+        Ok(owned.tokens(prompt, &self.tokenizer))
+    }
+
+    /// Whose the tokens of a prompt are.
+    pub fn meter(&self, prepared: &Prepared) -> Meter {
+        Meter::new(self.context, &prepared.owners)
+    }
+
+    /// What the conversation takes, as it would be written anew.
+    pub fn measure(&self, conversation: &Conversation) -> Result<Meter, String> {
+        let prepared = self.prepare_whole(conversation, GenerationPrompt::Omit)?;
+        Ok(self.meter(&prepared))
     }
 
     fn render(
@@ -264,35 +345,13 @@ impl Model {
 
     /// What fills the window, by owner.
     pub fn window(&self, machine: &Machine) -> String {
-        let count = |text: &str| self.tokenizer.encode(text).len();
-        let fixed = self
-            .render(&self.messages(&[]), GenerationPrompt::Omit)
-            .map_or(0, |prompt| prompt.ids(&self.tokenizer).len());
-        let messages = machine.messages();
-        let turn = messages.iter().rposition(|m| m.role == Role::User);
-        let (mut user, mut answers, mut reasoning, mut tools) = (0, 0, 0, 0);
-        for (at, message) in messages.iter().enumerate() {
-            match message.role {
-                Role::Tool => tools += count(&message.content),
-                Role::Assistant => {
-                    answers += count(&message.content);
-                    // Templates drop the reasoning of earlier turns.
-                    if Some(at) > turn {
-                        reasoning += count(&message.reasoning_content);
-                    }
-                }
-                Role::User | Role::System => user += count(&message.content),
-            }
-        }
+        let filled = match self.measure(machine.conversation()) {
+            Ok(meter) => meter.line(),
+            Err(error) => error,
+        };
         format!(
-            "the context of {} tokens is full: system and tools {}, messages {}, answers {}, \
-             reasoning {}, tool output {}; start a new conversation or ask for less",
+            "the context of {} tokens is full: {filled}; start a new conversation or ask for less",
             thousands(self.context),
-            thousands(fixed),
-            thousands(user),
-            thousands(answers),
-            thousands(reasoning),
-            thousands(tools)
         )
     }
 }

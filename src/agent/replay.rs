@@ -155,7 +155,9 @@ impl Agent {
         if front.most == Some(0) {
             run.cancel();
         }
-        let (answer, _) = self.model.answer(session, max_tokens, &run, &mut front)?;
+        let prepared = self.model.prepare(session.machine().conversation())?;
+        let model = &mut self.model;
+        let (answer, _) = model.answer(session, prepared, max_tokens, &run, &mut front)?;
         Ok((!cancel.is_cancelled()).then_some(Again {
             answer,
             tokens: front.tokens,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::agent::Event;
+use crate::agent::{Event, Meter, Owner};
 use crate::sandbox::sanitize;
 
 /// Version of the objects.
@@ -58,6 +58,7 @@ pub fn object(event: &Event) -> Option<Value> {
                 "sandbox": sandbox,
             }),
         ),
+        Event::Context(meter) => ("context", context(meter)),
         Event::Usage { prompt, generated } => (
             "usage",
             json!({
@@ -87,6 +88,24 @@ pub fn object(event: &Event) -> Option<Value> {
         object.append(fields);
     }
     Some(object)
+}
+
+/// The window, the prompt's length, and what it is made of.
+fn context(meter: &Meter) -> Value {
+    let mut fields = json!({ "window": meter.window, "total": meter.total() });
+    for owner in Owner::ALL {
+        let name = match owner {
+            Owner::System => "system",
+            Owner::Tools => "tools",
+            Owner::Memory => "memory",
+            Owner::Files => "files",
+            Owner::History => "history",
+            Owner::Reasoning => "reasoning",
+            Owner::ToolOutput => "tool_output",
+        };
+        fields[name] = meter.of(owner).into();
+    }
+    fields
 }
 
 #[cfg(test)]
@@ -129,6 +148,10 @@ mod tests {
                 truncated: false,
                 sandbox: "sandbox read-only".into(),
             }),
+            line(&Event::Context(Meter::new(
+                9,
+                &[Owner::Tools, Owner::ToolOutput, Owner::Tools],
+            ))),
             line(&Event::Usage {
                 prompt: PromptUsage {
                     prompt: 5,
@@ -154,6 +177,7 @@ mod tests {
                 r#"{"v":1,"type":"reasoning","text":"b"}"#,
                 r#"{"v":1,"type":"tool_call","id":"call_1","name":"list_dir","arguments":{"path":"."},"sandbox":"sandbox read-only"}"#,
                 r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false,"sandbox":"sandbox read-only"}"#,
+                r#"{"v":1,"type":"context","window":9,"total":3,"system":0,"tools":2,"memory":0,"files":0,"history":0,"reasoning":0,"tool_output":1}"#,
                 r#"{"v":1,"type":"usage","prompt":5,"reused":3,"prefilled":2,"replayed":1,"generated":9}"#,
                 r#"{"v":1,"type":"error","message":"m"}"#,
                 r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s"}"#,

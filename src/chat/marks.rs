@@ -7,8 +7,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-/// The mark. Untrusted text that contains it gets U+FFFD in its place.
+/// The mark. Untrusted text that contains it, or another of the noncharacters that
+/// are kept for marks, gets U+FFFD in its place.
 pub(super) const MARK: char = '\u{fdd0}';
+const MARKS: std::ops::RangeInclusive<char> = MARK..='\u{fdef}';
 
 /// What JSON schemas are made of, and templates look up by name. Some templates
 /// write other keys of a schema as tags, so those are as untrusted as values.
@@ -239,19 +241,23 @@ impl Marker {
     }
 }
 
-/// `text` with marks at the byte offsets `at` and its own marks replaced.
+/// `text` with marks at the byte offsets `at`, and those of its own replaced.
 fn insert(text: &str, mut at: Vec<usize>) -> String {
     at.sort_unstable();
     at.dedup();
     let mut marked = String::with_capacity(text.len() + 3 * at.len());
     let mut from = 0;
     for at in at {
-        marked.push_str(&text[from..at].replace(MARK, "\u{fffd}"));
+        marked.push_str(&harmless(&text[from..at]));
         marked.push(MARK);
         from = at;
     }
-    marked.push_str(&text[from..].replace(MARK, "\u{fffd}"));
+    marked.push_str(&harmless(&text[from..]));
     marked
+}
+
+fn harmless(text: &str) -> String {
+    text.replace(|c| MARKS.contains(&c), "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Prompt {
         }
     }
 
-    fn pieces(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
         let ends = self.breaks.iter().copied().chain([self.text.len()]);
         let mut from = 0;
         ends.map(move |to| &self.text[std::mem::replace(&mut from, to)..to])
@@ -89,7 +89,7 @@ impl Prompt {
 pub struct Renderer {
     template: Template,
     tokenizer: Arc<Tokenizer>,
-    marker: Marker,
+    pub(super) marker: Marker,
     bos: String,
     /// What ends a turn.
     eos: String,
@@ -142,20 +142,36 @@ impl Renderer {
         tools: &[ToolSpec],
         options: RenderOptions,
     ) -> Result<Prompt, Error> {
+        let messages = messages.iter().map(|m| self.message(m)).collect();
+        let rendered = self.render_values(messages, tools, options)?;
+        let (text, breaks) = self.marker.unmark(&rendered);
+        Ok(Prompt { text, breaks })
+    }
+
+    /// What the template makes of marked messages.
+    pub(super) fn render_values(
+        &self,
+        messages: Value,
+        tools: &[ToolSpec],
+        options: RenderOptions,
+    ) -> Result<String, Error> {
         let tools = match tools {
             [] => Value::Null,
             tools => tools.iter().map(|tool| self.tool(tool)).collect(),
         };
-        let rendered = self.template.render(Context {
-            messages: messages.iter().map(|m| self.message(m)).collect(),
+        self.template.render(Context {
+            messages,
             tools,
             bos_token: self.bos.clone(),
             eos_token: self.eos.clone(),
             add_generation_prompt: options.generation_prompt == GenerationPrompt::Add,
             enable_thinking: options.thinking == Thinking::On,
-        })?;
-        let (text, breaks) = self.marker.unmark(&rendered);
-        Ok(Prompt { text, breaks })
+        })
+    }
+
+    /// Text that ends a turn.
+    pub(super) fn end_of_turn(&self) -> &str {
+        &self.eos
     }
 
     /// What to append to the ids of a turn that the model has just ended, so
@@ -186,7 +202,7 @@ impl Renderer {
         Ok({ old.last(&self.eos) }.map(|at| new.tail(at + self.eos.len())))
     }
 
-    fn message(&self, message: &Message) -> Value {
+    pub(super) fn message(&self, message: &Message) -> Value {
         let mut value = Map::new();
         value.insert("role".into(), message.role.as_str().into());
         value.insert("content".into(), self.marker.mark(&message.content).into());

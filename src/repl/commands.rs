@@ -8,6 +8,7 @@ pub enum Action {
     Think,
     Clear,
     Stats,
+    Context,
     Mode,
     Permissions,
     Jobs,
@@ -29,7 +30,7 @@ pub struct Command {
     pub action: Action,
 }
 
-pub const COMMANDS: [Command; 16] = [
+pub const COMMANDS: &[Command] = &[
     Command {
         name: "help",
         args: "",
@@ -59,6 +60,12 @@ pub const COMMANDS: [Command; 16] = [
         args: "",
         help: "tokens, speed and what the cache saved",
         action: Action::Stats,
+    },
+    Command {
+        name: "context",
+        args: "",
+        help: "what fills the context, and when room is made",
+        action: Action::Context,
     },
     Command {
         name: "undo",
@@ -189,7 +196,7 @@ mod tests {
     #[test]
     fn help_lists_every_command_and_every_action_has_one() {
         let help = help();
-        for command in &COMMANDS {
+        for command in COMMANDS {
             let line = format!("/{} x y", command.name);
             let (action, rest) = parse(&line).unwrap();
             assert_eq!((action, rest), (command.action, "x y"));
@@ -200,8 +207,8 @@ mod tests {
             assert!(line.unwrap().ends_with(command.help));
         }
         use Action::{
-            Clear, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo, Resume,
-            Sessions, Stats, Think, Undo,
+            Clear, Context, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo,
+            Resume, Sessions, Stats, Think, Undo,
         };
         for action in [
             Help,
@@ -209,6 +216,7 @@ mod tests {
             Think,
             Clear,
             Stats,
+            Context,
             Undo,
             Redo,
             Sessions,

@@ -3,6 +3,7 @@
 
 mod answers;
 mod commands;
+mod context;
 mod input;
 mod screen;
 mod sessions;
@@ -120,6 +121,7 @@ impl Repl {
                 let text = self.stats();
                 self.front.screen.say(&text);
             }
+            Action::Context => self.context(),
             Action::Undo => self.undo(undo::Way::Back),
             Action::Redo => self.undo(undo::Way::Forth),
             Action::Sessions => self.sessions(),

@@ -116,7 +116,7 @@ impl Screen {
                     _ => self.dim(&format!("(the turn ended: {})", done.reason.word())),
                 }
             }
-            Event::Token(_) | Event::Usage { .. } | Event::Prefill { .. } => {}
+            Event::Token(_) | Event::Context(_) | Event::Usage { .. } | Event::Prefill { .. } => {}
         }
     }
 

@@ -45,6 +45,7 @@ fn header(id: &str) -> Header {
 fn said(text: &str) -> Kind {
     Kind::User {
         text: text.to_owned(),
+        attached: Vec::new(),
     }
 }
 

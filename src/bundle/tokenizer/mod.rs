@@ -120,6 +120,40 @@ impl Tokenizer {
         Some(encoding.get_ids().to_vec())
     }
 
+    /// The ids of [`Tokenizer::encode`] and the byte of `text` that each begins at.
+    pub fn encode_with_starts(&self, text: &str) -> (Vec<u32>, Vec<usize>) {
+        let ids = self.encode(text);
+        let mut at = 0;
+        let mut starts: Vec<usize> = ids
+            .iter()
+            .map(|id| {
+                let start = at;
+                at += self.token_bytes(*id).map_or(0, <[u8]>::len);
+                start
+            })
+            .collect();
+        // Text that was normalised, or left out.
+        if at != text.len()
+            && let Some(offsets) = self.offsets(text)
+            && offsets.len() == ids.len()
+        {
+            starts = offsets;
+        }
+        (ids, starts)
+    }
+
+    fn offsets(&self, text: &str) -> Option<Vec<usize>> {
+        let encode = || self.inner.encode(text, false);
+        let encoding = guard::catch("the tokenizer", encode).ok()?.ok()?;
+        Some(
+            encoding
+                .get_offsets()
+                .iter()
+                .map(|(from, _)| *from)
+                .collect(),
+        )
+    }
+
     /// The bytes that `id` stands for in the text; `None` for an id without a
     /// token. May be part of a UTF-8 sequence.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
