@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{RunArgs, Switch};
+use super::chosen::Chosen;
 use super::permitted::Typed;
 use super::{folders, load};
-use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::agent::{Agent, Exit, Reason, Settings, Stop};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
@@ -35,15 +35,19 @@ impl Failure {
 ///
 /// # Errors
 /// For a bundle or a folder that can't be used.
-pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
-    agent_with(run, model(run.model.as_ref()).as_deref(), stop)
+pub fn agent(chosen: &Chosen, stop: &Stop) -> Result<Agent, Failure> {
+    agent_with(chosen, chosen.model()?.as_deref(), stop)
 }
 
 /// The same with another bundle.
 ///
 /// # Errors
 /// As [`agent`].
-pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Agent, Failure> {
+pub fn agent_with(chosen: &Chosen, model: Option<&Path>, stop: &Stop) -> Result<Agent, Failure> {
+    let Chosen {
+        run,
+        settings: found,
+    } = chosen;
     let folder = run.workspace.clone().unwrap_or_else(|| PathBuf::from("."));
     let workspace = Workspace::open(&folder).map_err(|e| {
         let place = folder.display();
@@ -51,21 +55,18 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
     })?;
     let settings = Settings {
         workspace: workspace.root().to_owned(),
-        seed: run.seed,
-        temperature: run.temperature,
-        top_p: run.top_p,
-        top_k: run.top_k,
-        min_p: run.min_p,
-        max_tokens: run.max_tokens,
-        max_steps: run.max_steps,
-        thinking: run.thinking.map(|switch| match switch {
-            Switch::On => Thinking::On,
-            Switch::Off => Thinking::Off,
-        }),
+        seed: found.seed(),
+        temperature: found.temperature(),
+        top_p: found.top_p(),
+        top_k: found.top_k(),
+        min_p: found.min_p(),
+        max_tokens: found.max_tokens(),
+        max_steps: found.max_steps(),
+        thinking: chosen.thinking(),
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);
-    let loaded = load::load(model, run)?;
+    let loaded = load::load(model, chosen)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
@@ -112,10 +113,4 @@ fn history(workspace: &Workspace) -> Result<History, String> {
     let state = folders::state();
     let state = state.ok_or("there is no home folder to keep copies in")?;
     History::open(&state, workspace, undo::Limits::default()).map_err(|error| error.to_string())
-}
-
-/// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
-pub(super) fn model(asked: Option<&PathBuf>) -> Option<PathBuf> {
-    let environment = || std::env::var_os("CAIRN_MODEL").filter(|dir| !dir.is_empty());
-    asked.cloned().or_else(|| environment().map(PathBuf::from))
 }

@@ -3,17 +3,31 @@
 use std::io::{self, BufReader, IsTerminal};
 
 use super::args::{Output, RunArgs};
+use super::chosen::{Chosen, Project};
 use super::setup::{self, Failure};
 use super::signals::{self, Manner};
 use crate::agent::{Exit, Reason, Stop};
 use crate::batch::{self, Cut, Format, Printer};
 use crate::repl::{self, Input};
 
+/// A conversation, as its settings have it: `--prompt`, by script, or line by line.
+pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
+    let chosen = match Chosen::of(run, Project::Counts) {
+        Ok(chosen) => chosen,
+        Err(failure) => return misuse(&failure.message, run.output.unwrap_or_default()),
+    };
+    match (texts, chosen.output()) {
+        ([], Output::Text) => repl(&chosen),
+        ([], Output::Jsonl) => lines(&chosen),
+        (texts, _) => prompts(texts, &chosen),
+    }
+}
+
 /// `--prompt`: turns of one conversation, then the end.
-pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
-    batch_run(run, Manner::Run, |printer, stop| {
+fn prompts(prompts: &[String], chosen: &Chosen) -> Exit {
+    batch_run(chosen, Manner::Run, |printer, stop| {
         let prompts = gather(prompts, printer, stop)?;
-        let mut agent = setup::agent(run, stop)?;
+        let mut agent = setup::agent(chosen, stop)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -22,9 +36,9 @@ pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
 }
 
 /// `repl --output jsonl`: a conversation by script.
-pub fn lines(run: &RunArgs) -> Exit {
-    batch_run(run, Manner::Script, |printer, stop| {
-        let mut agent = setup::agent(run, stop)?;
+fn lines(chosen: &Chosen) -> Exit {
+    batch_run(chosen, Manner::Script, |printer, stop| {
+        let mut agent = setup::agent(chosen, stop)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -34,9 +48,9 @@ pub fn lines(run: &RunArgs) -> Exit {
 }
 
 /// The line-based REPL.
-pub fn repl(run: &RunArgs) -> Exit {
+fn repl(chosen: &Chosen) -> Exit {
     let stop = Stop::default();
-    let agent = match setup::agent(run, &stop) {
+    let agent = match setup::agent(chosen, &stop) {
         Ok(agent) => agent,
         Err(failure) => return super::fail(failure.exit(), &failure.message),
     };
@@ -52,7 +66,8 @@ pub fn repl(run: &RunArgs) -> Exit {
         false => Input::plain(BufReader::new(io::stdin())),
     };
     repl::run(agent, input, &mut |dir| {
-        setup::agent_with(run, Some(dir), &stop).map_err(|failure| failure.message)
+        let model = chosen.named(dir).map_err(|failure| failure.message)?;
+        setup::agent_with(chosen, model.as_deref(), &stop).map_err(|failure| failure.message)
     })
 }
 
@@ -71,12 +86,12 @@ fn format(output: Output) -> Format {
 
 /// A printer and signal handlers around `work`; a failure ends with `done`, too.
 fn batch_run(
-    run: &RunArgs,
+    chosen: &Chosen,
     manner: Manner,
     work: impl FnOnce(&mut Printer, &Stop) -> Result<Exit, Failure>,
 ) -> Exit {
     let stop = Stop::default();
-    let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
+    let mut printer = Printer::new(format(chosen.output()), stop.clone());
     let installed = signals::install(stop.clone(), manner)
         .map_err(|message| Failure::new(Reason::Failed, message));
     // A panic was reported on stderr; a program that reads JSON hears of it, too.

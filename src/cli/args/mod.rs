@@ -2,6 +2,7 @@
 //! sees them, one file per subcommand. What they mean is decided elsewhere.
 
 mod bench;
+mod config;
 mod debug;
 mod names;
 mod numbers;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use bench::BenchArgs;
+pub use config::{ConfigArgs, ConfigCommand};
 pub use debug::{DebugCommand, Format, LogitsArgs, ParseArgs, RenderArgs, Skip};
 pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName, Switch};
 pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
@@ -46,6 +48,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
+    /// Show the settings and where each comes from, edit them, check them
+    Config(ConfigArgs),
     /// List the rules of what is allowed and denied, add and remove them
     Permissions(PermissionsArgs),
     /// Look at a project's own settings and let them count, or not
@@ -61,9 +65,10 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The bundle's folder
+    /// The bundle: a folder, or a name that `cairn models` lists [default: the
+    /// configured one, else the built-in demo]
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    pub dir: Option<PathBuf>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -72,7 +77,8 @@ pub struct InspectArgs {
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Bundle to look at; without it CAIRN_MODEL, without that the built-in demo
+    /// Bundle to look at: a folder, or a name that `cairn models` lists [default: the
+    /// configured one, else the built-in demo]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 
