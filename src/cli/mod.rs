@@ -65,6 +65,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Config(args)) => config::run(&args, &run),
         Some(Command::Doctor(args)) => doctor::run(&args, run),
+        Some(Command::Models(args)) => models::run(&args, &run),
         Some(Command::Bench(args)) => bench::run(&args, run),
         Some(Command::Inspect(args)) => look::inspect(&args, run),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),

@@ -22,6 +22,8 @@ pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
 pub use run::{RuleList, RunArgs};
 pub use sandbox::SandboxArgs;
 
+use numbers::positive;
+
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", version, about, max_term_width = 100)]
@@ -44,6 +46,8 @@ pub enum Command {
     Repl(RunArgs),
     /// Say what is in a bundle and whether it can be used
     Inspect(InspectArgs),
+    /// List the bundles on this machine, and whether they fit its memory
+    Models(ModelsArgs),
     /// Measure the speed of a bundle against what this machine's memory allows
     Bench(BenchArgs),
     /// Run a command as the model's commands are run
@@ -69,6 +73,18 @@ pub struct InspectArgs {
     /// configured one, else the built-in demo]
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Tokens of context that have to fit beside the weights; less where a model
+    /// has less
+    #[arg(long, value_name = "N", default_value_t = 32_768, value_parser = positive)]
+    pub context: usize,
 
     /// Print one JSON object
     #[arg(long)]

@@ -9,6 +9,8 @@ mod text;
 
 use serde::Serialize;
 
+pub use machine::size;
+
 use super::args::{DoctorArgs, RunArgs};
 use super::chosen::{Chosen, Project};
 use super::look;

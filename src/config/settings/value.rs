@@ -232,7 +232,7 @@ fn size(text: &str) -> Option<u64> {
         .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
     let number: f64 = digits.parse().ok()?;
     let size = number * *bytes as f64;
-    (size.is_finite() && size >= 0.0 && size < 1e18).then_some(size as u64)
+    (0.0..1e18).contains(&size).then_some(size as u64)
 }
 
 impl fmt::Display for Switch {
