@@ -9,6 +9,7 @@ use super::event::{Event, Front};
 use super::session::{
     BundleName, Chosen, Forked, Header, Journal, Opened, Session, Sessions, VERSION,
 };
+use super::settings::Settings;
 use crate::bundle::ThinkingSupport;
 use crate::chat::Thinking;
 
@@ -78,11 +79,11 @@ impl Agent {
         }
     }
 
-    /// Goes on with a session. The lines are for the user.
+    /// Goes on with a session; `typed` beats what it says. The lines are for the user.
     ///
     /// # Errors
     /// When it belongs to another bundle, or its prompt can't be made; one line.
-    pub fn resume(&mut self, opened: Opened) -> Result<Vec<String>, String> {
+    pub fn resume(&mut self, opened: Opened, typed: &Settings) -> Result<Vec<String>, String> {
         let Opened {
             header,
             journal,
@@ -98,7 +99,7 @@ impl Agent {
             &header,
             &self.model.generator.info().numerics,
         ));
-        self.take_up(&header, journal)?;
+        self.take_up(&header, journal, typed)?;
         self.model
             .recall(&self.rules, &self.session.journal().path())?;
         Ok(notices)
@@ -109,7 +110,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Agent::resume`], and when the copy can't be written.
-    pub fn fork(&mut self, forked: &Forked) -> Result<Vec<String>, String> {
+    pub fn fork(&mut self, forked: &Forked, typed: &Settings) -> Result<Vec<String>, String> {
         let sessions = self.sessions.clone();
         let sessions = sessions.ok_or("there is no folder to keep sessions in")?;
         let old = &forked.header;
@@ -131,7 +132,7 @@ impl Agent {
         let opened = sessions.create_fork(&header, forked);
         let opened = opened.map_err(|error| error.to_string())?;
         let mut notices = opened.notices;
-        self.take_up(&header, opened.journal)?;
+        self.take_up(&header, opened.journal, typed)?;
         if same {
             notices.extend(other_numerics(old, &header.numerics));
             self.model
@@ -141,14 +142,19 @@ impl Agent {
     }
 
     /// Makes a journal this agent's session; what was typed beats what it says.
-    fn take_up(&mut self, header: &Header, journal: Journal) -> Result<(), String> {
+    fn take_up(
+        &mut self,
+        header: &Header,
+        journal: Journal,
+        typed: &Settings,
+    ) -> Result<(), String> {
         let path = journal.path();
         let last = path.iter().rev().find_map(|entry| match &entry.kind {
             Kind::Settings(chosen) => Some(chosen),
             _ => None,
         });
         let kept = last.unwrap_or(&header.settings).clone();
-        let wanted = self.settings.over(&kept);
+        let wanted = typed.over(&kept);
         if wanted.thinking == Thinking::On && self.support == ThinkingSupport::None {
             return Err("this bundle has no thinking".into());
         }

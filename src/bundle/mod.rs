@@ -90,6 +90,40 @@ pub struct Persona {
     pub max_tokens: usize,
 }
 
+/// What the headers of a bundle's files say. Whether the numbers in them are sound
+/// only opening finds out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Number format of the experts, as in [`Report`].
+    pub format: &'static str,
+    /// Bytes of all weight files.
+    pub bytes: u64,
+    /// Most tokens of context.
+    pub context: usize,
+    /// Bytes of keys and values per token of context.
+    pub kv_bytes: u64,
+}
+
+impl Glance {
+    /// Looks at the bundle in `dir`, as [`Bundle::open`] does, but not into it.
+    pub fn folder(dir: &Path) -> Result<Self, Error> {
+        open::glance(&Storage::folder(dir)?)
+    }
+
+    /// The same for one that is part of the program.
+    pub fn embedded(files: &[(&str, &'static [u8])]) -> Result<Self, Error> {
+        open::glance(&embedded(files))
+    }
+}
+
+fn embedded(files: &[(&str, &'static [u8])]) -> Storage {
+    let files = files.iter().map(|(file, content)| {
+        let bytes = Bytes::new(Arc::new(*content), 0..content.len());
+        ((*file).to_owned(), bytes)
+    });
+    Storage::Memory(files.collect())
+}
+
 impl Bundle {
     /// Opens and validates the bundle in `dir`. Weights are mapped, not read,
     /// so its files must not be changed while the bundle is in use: if one is cut
@@ -104,14 +138,7 @@ impl Bundle {
 
     /// Opens a bundle that is part of the program: file name and content.
     pub fn embedded(name: &str, files: &[(&str, &'static [u8])]) -> Result<Self, Error> {
-        let files = files
-            .iter()
-            .map(|(file, content)| {
-                let bytes = Bytes::new(Arc::new(*content), 0..content.len());
-                ((*file).to_owned(), bytes)
-            })
-            .collect();
-        open::open(name.to_owned(), &Storage::Memory(files))
+        open::open(name.to_owned(), &embedded(files))
     }
 
     /// Opens a bundle that was put together in memory.

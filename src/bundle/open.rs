@@ -9,7 +9,8 @@ use super::json::{self, Object};
 use super::reader::Reader;
 use super::storage::Storage;
 use super::{
-    Bundle, Family, Persona, ThinkingSupport, Tokenizer, fingerprint, scan, sidecar, template, zaya,
+    Bundle, Family, Glance, Persona, ThinkingSupport, Tokenizer, fingerprint, report, scan,
+    sidecar, template, zaya,
 };
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -38,7 +39,7 @@ pub(super) fn open(name: String, storage: &Storage) -> Result<Bundle, Error> {
     // Both take a second or so of work for a large bundle.
     let (weights, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| Tokenizer::from_json(&tokenizer_bytes));
-        let weights = weights(storage, &config, &jang);
+        let weights = weights(storage, &config, &jang, Depth::Contents);
         (weights, tokenizer.join())
     });
     let Weights {
@@ -120,6 +121,40 @@ pub(super) fn open(name: String, storage: &Storage) -> Result<Bundle, Error> {
     })
 }
 
+/// What can be said of a bundle without reading what its files hold.
+pub(super) fn glance(storage: &Storage) -> Result<Glance, Error> {
+    let config_bytes = storage.require("config.json", "the model's configuration", json::LIMIT)?;
+    let config = Object::parse("config.json", &config_bytes)?;
+    check_family(&config)?;
+    let jang = Object::read(storage, &JANG)?.unwrap_or_else(|| Object::empty(JANG[0]));
+    storage.require(TOKENIZER, "the model's tokenizer", TOKENIZER_LIMIT)?;
+    let Weights { index, tensors, .. } = weights(storage, &config, &jang, Depth::Headers)?;
+    let persona = persona(&jang)?;
+    let zaya::Config {
+        layers,
+        kv_heads,
+        head_dim,
+        ..
+    } = tensors.config;
+    // Keys and values, 16 bits each.
+    let kv = [layers, kv_heads, head_dim, 2, 2];
+    Ok(Glance {
+        format: report::format_name(&tensors),
+        bytes: index.bytes(),
+        context: context(&config, persona.as_ref(), &mut Vec::new())?,
+        kv_bytes: kv.iter().fold(1, |all, one| all * *one as u64),
+    })
+}
+
+/// How much of the weights is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Names, shapes, and the small vectors.
+    Headers,
+    /// Every number that has to be finite, too.
+    Contents,
+}
+
 struct Weights {
     index: Index,
     tensors: zaya::Tensors,
@@ -127,7 +162,12 @@ struct Weights {
     warnings: Vec<String>,
 }
 
-fn weights(storage: &Storage, config: &Object, jang: &Object) -> Result<Weights, Error> {
+fn weights(
+    storage: &Storage,
+    config: &Object,
+    jang: &Object,
+    depth: Depth,
+) -> Result<Weights, Error> {
     let mut index = Index::open(storage)?;
     let mut warnings = std::mem::take(&mut index.warnings);
     let key = &["mxtq_seed"];
@@ -139,8 +179,10 @@ fn weights(storage: &Storage, config: &Object, jang: &Object) -> Result<Weights,
     let mut reader = Reader::new(&index, seed, zaya::canonical)?;
     let loaded = zaya::load(&mut reader, &index, config, &mut warnings)?;
     zaya::leftovers(&reader, &mut warnings);
-    sidecar::compare(storage, reader.tables(), seed)?;
-    scan::run(&reader.checks)?;
+    if depth == Depth::Contents {
+        sidecar::compare(storage, reader.tables(), seed)?;
+        scan::run(&reader.checks)?;
+    }
     Ok(Weights {
         tensors: loaded.tensors,
         layout: loaded.layout,

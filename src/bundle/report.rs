@@ -126,7 +126,7 @@ impl Report {
     }
 }
 
-fn format_name(tensors: &Tensors) -> &'static str {
+pub(super) fn format_name(tensors: &Tensors) -> &'static str {
     let expert = tensors.layers.first().and_then(|l| l.experts.first());
     match expert.map(|e| &e.gate.format) {
         Some(Format::F32) => "f32",

@@ -2,7 +2,7 @@
 //! can find out again. None of these need exist; without a home there are none.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder of each user, by the XDG specification and on macOS.
 struct Place {
@@ -26,6 +26,44 @@ const CACHE: Place = Place {
     below_home: ".cache",
     below_home_on_a_mac: "Library/Caches",
 };
+
+const DATA: Place = Place {
+    variable: "XDG_DATA_HOME",
+    below_home: ".local/share",
+    below_home_on_a_mac: "Library/Application Support",
+};
+
+/// `$XDG_DATA_HOME/cairn`, or `~/.local/share/cairn`; on macOS
+/// `~/Library/Application Support/cairn`.
+pub fn data() -> Option<PathBuf> {
+    find(&DATA, |name| std::env::var_os(name))
+}
+
+/// The user's home folder, where there is one.
+pub fn home() -> Option<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME")?);
+    home.is_absolute().then_some(home)
+}
+
+/// A path with `~` as the home folder. Without a home it stays as it is.
+pub fn expand(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+/// Where the hub's own tools keep what they download.
+pub fn hub() -> Option<PathBuf> {
+    let named = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let cache = || named("XDG_CACHE_HOME").or_else(|| Some(home()?.join(".cache")));
+    named("HF_HUB_CACHE")
+        .or_else(|| Some(named("HF_HOME")?.join("hub")))
+        .or_else(|| Some(cache()?.join("huggingface/hub")))
+}
 
 /// `$XDG_CONFIG_HOME/cairn`, or `~/.config/cairn`; on macOS
 /// `~/Library/Application Support/cairn`.

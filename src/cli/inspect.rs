@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::demo;
 use crate::agent::present::thousands;
 use crate::bundle::{Bundle, Error, Report};
 
@@ -13,9 +14,14 @@ pub enum Format {
     Json,
 }
 
-/// Opens the bundle in `dir` and describes it. The text ends with a newline.
-pub fn run(dir: &Path, format: Format) -> Result<String, Error> {
-    let report = Bundle::open(dir)?.report();
+/// Opens the bundle in `dir`, or the demo, and describes it. The text ends with a
+/// newline.
+pub fn run(dir: Option<&Path>, format: Format) -> Result<String, Error> {
+    let bundle = match dir {
+        Some(dir) => Bundle::open(dir),
+        None => Bundle::embedded(demo::NAME, &demo::FILES),
+    };
+    let report = bundle?.report();
     Ok(match format {
         Format::Text => text(&report),
         Format::Json => json(&report),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use super::args::{BackendName, RunArgs};
+use super::chosen::Chosen;
 use super::setup::Failure;
 use super::{demo, folders};
 use crate::agent::Reason;
@@ -25,7 +25,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// With the one line that says what is wrong with the bundle.
-pub fn load(dir: Option<&Path>, run: &RunArgs, chunk: Option<usize>) -> Result<Loaded, Failure> {
+pub fn load(dir: Option<&Path>, chosen: &Chosen, chunk: Option<usize>) -> Result<Loaded, Failure> {
     let name = dir.map_or(demo::NAME.to_owned(), |dir| dir.display().to_string());
     announced(&name, || {
         let bundle = match dir {
@@ -33,21 +33,21 @@ pub fn load(dir: Option<&Path>, run: &RunArgs, chunk: Option<usize>) -> Result<L
             None => Bundle::embedded(demo::NAME, &demo::FILES),
         };
         let bundle = bundle.map_err(|e| Failure::new(Reason::Bundle, e.to_string()))?;
-        let engine = engine(&bundle, run, chunk)?;
+        let engine = engine(&bundle, chosen, chunk)?;
         Ok(Loaded { bundle, engine })
     })
 }
 
 fn engine(
     bundle: &Bundle,
-    run: &RunArgs,
+    chosen: &Chosen,
     chunk: Option<usize>,
 ) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
-        backend: BackendName::chosen(run.backend),
+        backend: chosen.backend(),
         cpu: CpuOptions {
-            threads: run.threads.unwrap_or(0),
-            head: match run.full_head {
+            threads: chosen.settings.threads().unwrap_or(0),
+            head: match chosen.run.full_head {
                 true => HeadMode::Full,
                 false => HeadMode::Screened,
             },

@@ -5,7 +5,10 @@ use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::args::{BackendName, Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, Skip};
+use super::args::{
+    BackendName, Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, RunArgs, Skip,
+};
+use super::chosen::{Chosen, Project};
 use super::debug_chat::{self, RenderOutput};
 use super::{debug_logits, fail, inspect};
 use crate::agent::Exit;
@@ -18,12 +21,21 @@ use crate::model;
 /// Most bytes read from stdin or from a schema.
 const MOST_INPUT: u64 = 64 << 20;
 
-pub fn inspect(args: &InspectArgs) -> Exit {
+pub fn inspect(args: &InspectArgs, outer: RunArgs) -> Exit {
+    let run = RunArgs {
+        model: args.dir.clone().or(outer.model),
+        ..outer
+    };
+    let chosen = Chosen::of(&run, Project::None).and_then(|chosen| chosen.model());
+    let model = match chosen {
+        Ok(model) => model,
+        Err(failure) => return fail(failure.exit(), &failure.message),
+    };
     let format = match args.json {
         true => inspect::Format::Json,
         false => inspect::Format::Text,
     };
-    match inspect::run(&args.dir, format) {
+    match inspect::run(model.as_deref(), format) {
         Ok(text) => print(&text),
         Err(error) => fail(Exit::Bundle, &error.to_string()),
     }

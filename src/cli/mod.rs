@@ -2,6 +2,8 @@
 
 pub mod args;
 mod bench;
+mod chosen;
+mod config;
 pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
@@ -11,6 +13,7 @@ mod folders;
 pub mod inspect;
 mod load;
 mod look;
+mod models;
 mod panics;
 mod permissions;
 mod permitted;
@@ -30,7 +33,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::agent::Exit;
-use args::{BackendName, Cli, Command, DebugCommand, Output, RunArgs};
+use args::{BackendName, Cli, Command, DebugCommand, Output};
 
 /// Runs `cairn` with these arguments, the program's name first; returns the exit
 /// status. A panic is an internal failure, reported in one line.
@@ -50,15 +53,14 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         command,
     } = cli;
     let exit = match command {
-        None if !prompt.is_empty() => start::prompts(&prompt, &run),
-        None => repl(&run),
+        None => start::conversation(&prompt, &run),
         Some(_) if !prompt.is_empty() => start::misuse(
             "--prompt takes no subcommand",
             run.output.unwrap_or_default(),
         ),
         // The status is the command's.
         Some(Command::Sandbox(args)) => return sandbox::run(args),
-        Some(Command::Repl(inner)) => repl(&inner.or(run)),
+        Some(Command::Repl(inner)) => start::conversation(&[], &inner.or(run)),
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
@@ -66,24 +68,16 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Permissions(args)) => permissions::run(&args),
         Some(Command::Trust(args)) => trust::run(&args),
-        Some(Command::Doctor(mut args)) => {
-            args.model = args.model.or(run.model);
-            doctor::run(&args)
-        }
-        Some(Command::Bench(args)) => bench::run(&args, &run),
-        Some(Command::Inspect(args)) => look::inspect(&args),
+        Some(Command::Config(args)) => config::run(&args, &run),
+        Some(Command::Doctor(args)) => doctor::run(&args, run),
+        Some(Command::Models(args)) => models::run(&args, &run),
+        Some(Command::Bench(args)) => bench::run(&args, run),
+        Some(Command::Inspect(args)) => look::inspect(&args, run),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),
         Some(Command::Debug(DebugCommand::Parse(args))) => look::parse(&args),
     };
     exit.code()
-}
-
-fn repl(run: &RunArgs) -> Exit {
-    match run.output.unwrap_or_default() {
-        Output::Text => start::repl(run),
-        Output::Jsonl => start::lines(run),
-    }
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {

@@ -41,7 +41,7 @@ fn add(user: &User, list: List, rule: &Rule) -> Result<String, ConfigError> {
 }
 
 fn list(user: &User, json: bool) -> Result<String, ConfigError> {
-    let layer = user.load()?;
+    let layer = user.load()?.layer;
     if json {
         let object = json!({
             "v": 1,

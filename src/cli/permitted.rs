@@ -1,5 +1,7 @@
 //! What may be done: from what was typed, the user's config, and a project's settings.
 
+use std::path::Path;
+
 use super::args::{RuleList, RunArgs, SandboxArgs};
 use super::folders;
 use super::setup::Failure;
@@ -65,29 +67,20 @@ impl Typed {
         let folder = folders::config();
         let user = folder.as_deref().map(User::in_folder);
         let config = match &user {
-            Some(user) => user.load().map_err(unusable)?,
+            Some(user) => user.load().map_err(unusable)?.layer,
             None => Layer::default(),
         };
         let mut warnings = Vec::new();
         let mut policy = self.with(config, &mut warnings);
-        let project = match Project::find(workspace) {
-            Ok(project) => project,
-            Err(error) => {
+        let project = Standing::of(workspace, folder.as_deref()).map_err(unusable)?;
+        match project {
+            Standing::Absent => {}
+            Standing::Trusted(project) => policy = project.tighten(&policy).map_err(unusable)?,
+            Standing::Untrusted(_) => warnings.push(format!(
+                "{PROJECT_FILE} is not trusted, so it is not used; `cairn trust` shows it"
+            )),
+            Standing::Unreadable(error) => {
                 warnings.push(format!("the project's settings are not used: {error}"));
-                None
-            }
-        };
-        if let Some(project) = project {
-            let trust = folder.as_deref().map(Trust::in_folder);
-            let trusted = match trust {
-                Some(trust) => project.is_trusted(workspace.root(), &trust),
-                None => Ok(false),
-            };
-            match trusted.map_err(unusable)? {
-                true => policy = project.tighten(&policy).map_err(unusable)?,
-                false => warnings.push(format!(
-                    "{PROJECT_FILE} is not trusted, so it is not used; `cairn trust` shows it"
-                )),
             }
         }
         Ok(Permitted {
@@ -131,7 +124,38 @@ impl Typed {
     }
 }
 
-fn unusable(error: ConfigError) -> Failure {
+/// A project's settings, and whether they count.
+pub(super) enum Standing {
+    Absent,
+    Trusted(Project),
+    Untrusted(Project),
+    /// They can't be read, and so don't count.
+    Unreadable(ConfigError),
+}
+
+impl Standing {
+    /// `folder` is the user's config folder.
+    ///
+    /// # Errors
+    /// When it can't be found out whether the user trusts them.
+    pub fn of(workspace: &Workspace, folder: Option<&Path>) -> Result<Self, ConfigError> {
+        let project = match Project::find(workspace) {
+            Ok(Some(project)) => project,
+            Ok(None) => return Ok(Self::Absent),
+            Err(error) => return Ok(Self::Unreadable(error)),
+        };
+        let trusted = match folder.map(Trust::in_folder) {
+            Some(trust) => project.is_trusted(workspace.root(), &trust)?,
+            None => false,
+        };
+        Ok(match trusted {
+            true => Self::Trusted(project),
+            false => Self::Untrusted(project),
+        })
+    }
+}
+
+pub(super) fn unusable(error: ConfigError) -> Failure {
     Failure::new(Reason::Usage, error.to_string())
 }
 

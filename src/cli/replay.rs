@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::args::{ReplayArgs, RunArgs};
+use super::chosen::{Chosen, Project};
 use super::setup::Failure;
 use super::signals::{self, Manner};
 use super::{look, session, setup};
@@ -37,13 +38,14 @@ fn replay(args: &ReplayArgs) -> Result<(String, Exit), Failure> {
         backend: args.backend,
         ..RunArgs::default()
     };
-    let model = args
-        .model
-        .clone()
-        .or_else(|| log.header.bundle.path.clone());
+    let chosen = Chosen::of(&run, Project::None)?;
+    let model = match &args.model {
+        Some(model) => chosen.named(model)?,
+        None => log.header.bundle.path.clone(),
+    };
     let stop = Stop::default();
     let folder = folder(&log.header.workspace, args.live_tools)?;
-    let mut agent = setup::for_replay(&run, model.as_deref(), &folder, args.chunk, &stop)?;
+    let mut agent = setup::for_replay(&chosen, model.as_deref(), &folder, args.chunk, &stop)?;
     notices.extend(agent.differs_from(&log.header));
     for notice in &notices {
         look::note(notice);

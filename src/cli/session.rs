@@ -7,7 +7,7 @@ use super::args::RunArgs;
 use super::folders;
 use super::setup::Failure;
 use crate::agent::session::{Forked, Header, Opened, SessionError, Sessions};
-use crate::agent::{Agent, Reason};
+use crate::agent::{Agent, Reason, Settings};
 
 pub enum Begin {
     New,
@@ -65,15 +65,15 @@ impl Begin {
         self.header().map(|header| header.bundle.path.clone())
     }
 
-    /// Lets an agent take it up.
+    /// Lets an agent take it up; `typed` beats what it says.
     ///
     /// # Errors
     /// When the session belongs to another bundle, or can't be written.
-    pub fn take_up(self, agent: &mut Agent) -> Result<(), Failure> {
+    pub fn take_up(self, agent: &mut Agent, typed: &Settings) -> Result<(), Failure> {
         let taken = match self {
             Self::New => Ok(Vec::new()),
-            Self::Opened(opened) => agent.resume(*opened),
-            Self::Forked(forked) => agent.fork(&forked),
+            Self::Opened(opened) => agent.resume(*opened, typed),
+            Self::Forked(forked) => agent.fork(&forked, typed),
         };
         let notices = taken.map_err(|why| Failure::new(Reason::Usage, why))?;
         agent.warn(notices);

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{RunArgs, Switch};
+use super::chosen::Chosen;
 use super::permitted::Typed;
 use super::session::{self, Begin};
 use super::{folders, load};
-use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::agent::{Agent, Exit, Reason, Settings, Stop};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
@@ -32,21 +32,21 @@ impl Failure {
     }
 }
 
-/// Opens the bundle and the workspace and puts an agent together.
+/// Opens the bundle and the workspace, puts an agent together, and lets it begin with
+/// a session.
 ///
 /// # Errors
-/// For a bundle or a folder that can't be used.
-pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
-    let begin = Begin::of(run)?;
-    let model = match (&run.model, begin.model()) {
+/// For a bundle, a folder or a session that can't be used.
+pub fn agent(chosen: &Chosen, begin: Begin, stop: &Stop) -> Result<Agent, Failure> {
+    let model = match (&chosen.run.model, begin.model()) {
         (None, Some(of_session)) => of_session,
-        _ => model(run.model.as_ref()),
+        _ => chosen.model()?,
     };
-    let folder = run.workspace.clone().or_else(|| begin.workspace());
+    let folder = chosen.run.workspace.clone();
     let folder = folder.unwrap_or_else(|| PathBuf::from("."));
-    let mut agent = put_together(run, model.as_deref(), &folder, stop, None)?;
+    let mut agent = put_together(chosen, model.as_deref(), &folder, stop, None)?;
     keep_sessions(&mut agent, model.as_deref());
-    begin.take_up(&mut agent)?;
+    begin.take_up(&mut agent, &typed(chosen))?;
     Ok(agent)
 }
 
@@ -55,13 +55,13 @@ pub fn agent(run: &RunArgs, stop: &Stop) -> Result<Agent, Failure> {
 /// # Errors
 /// As [`agent`].
 pub fn agent_with(
-    run: &RunArgs,
-    model: &Path,
+    chosen: &Chosen,
+    model: Option<&Path>,
     folder: &Path,
     stop: &Stop,
 ) -> Result<Agent, Failure> {
-    let mut agent = put_together(run, Some(model), folder, stop, None)?;
-    keep_sessions(&mut agent, Some(model));
+    let mut agent = put_together(chosen, model, folder, stop, None)?;
+    keep_sessions(&mut agent, model);
     Ok(agent)
 }
 
@@ -70,13 +70,29 @@ pub fn agent_with(
 /// # Errors
 /// As [`agent`].
 pub fn for_replay(
-    run: &RunArgs,
+    chosen: &Chosen,
     model: Option<&Path>,
     folder: &Path,
     chunk: Option<usize>,
     stop: &Stop,
 ) -> Result<Agent, Failure> {
-    put_together(run, model, folder, stop, chunk)
+    put_together(chosen, model, folder, stop, chunk)
+}
+
+/// What was typed, and so beats what a session has; what is written down does not.
+fn typed(chosen: &Chosen) -> Settings {
+    let run = &chosen.run;
+    Settings {
+        seed: run.seed,
+        temperature: run.temperature,
+        top_p: run.top_p,
+        top_k: run.top_k,
+        min_p: run.min_p,
+        max_tokens: run.max_tokens,
+        max_steps: run.max_steps,
+        thinking: run.thinking.and(chosen.thinking()),
+        ..Settings::default()
+    }
 }
 
 fn keep_sessions(agent: &mut Agent, model: Option<&Path>) {
@@ -87,33 +103,34 @@ fn keep_sessions(agent: &mut Agent, model: Option<&Path>) {
 }
 
 fn put_together(
-    run: &RunArgs,
+    chosen: &Chosen,
     model: Option<&Path>,
     folder: &Path,
     stop: &Stop,
     chunk: Option<usize>,
 ) -> Result<Agent, Failure> {
+    let Chosen {
+        run,
+        settings: found,
+    } = chosen;
     let workspace = Workspace::open(folder).map_err(|e| {
         let place = folder.display();
         Failure::new(Reason::Usage, format!("--workspace {place}: {e}"))
     })?;
     let settings = Settings {
         workspace: workspace.root().to_owned(),
-        seed: run.seed,
-        temperature: run.temperature,
-        top_p: run.top_p,
-        top_k: run.top_k,
-        min_p: run.min_p,
-        max_tokens: run.max_tokens,
-        max_steps: run.max_steps,
-        thinking: run.thinking.map(|switch| match switch {
-            Switch::On => Thinking::On,
-            Switch::Off => Thinking::Off,
-        }),
+        seed: found.seed(),
+        temperature: found.temperature(),
+        top_p: found.top_p(),
+        top_k: found.top_k(),
+        min_p: found.min_p(),
+        max_tokens: found.max_tokens(),
+        max_steps: found.max_steps(),
+        thinking: chosen.thinking(),
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);
-    let loaded = load::load(model, run, chunk)?;
+    let loaded = load::load(model, chosen, chunk)?;
     let limits = Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
@@ -160,10 +177,4 @@ fn history(workspace: &Workspace) -> Result<History, String> {
     let state = folders::state();
     let state = state.ok_or("there is no home folder to keep copies in")?;
     History::open(&state, workspace, undo::Limits::default()).map_err(|error| error.to_string())
-}
-
-/// `--model`, else `CAIRN_MODEL`, else nothing: the demo.
-pub(super) fn model(asked: Option<&PathBuf>) -> Option<PathBuf> {
-    let environment = || std::env::var_os("CAIRN_MODEL").filter(|dir| !dir.is_empty());
-    asked.cloned().or_else(|| environment().map(PathBuf::from))
 }

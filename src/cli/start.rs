@@ -3,17 +3,40 @@
 use std::io::{self, BufReader, IsTerminal};
 
 use super::args::{Output, RunArgs};
+use super::chosen::{Chosen, Project};
+use super::session::Begin;
 use super::setup::{self, Failure};
 use super::signals::{self, Manner};
 use crate::agent::{Exit, Reason, Stop};
 use crate::batch::{self, Cut, Format, Printer};
 use crate::repl::{self, Input};
 
+/// A conversation, as its settings have it: `--prompt`, by script, or line by line.
+pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
+    // A session brings its workspace along, and that its project's settings.
+    let begun = Begin::of(run).and_then(|begin| {
+        let run = RunArgs {
+            workspace: run.workspace.clone().or_else(|| begin.workspace()),
+            ..run.clone()
+        };
+        Ok((Chosen::of(&run, Project::Counts)?, begin))
+    });
+    let (chosen, begin) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return misuse(&failure.message, run.output.unwrap_or_default()),
+    };
+    match (texts, chosen.output()) {
+        ([], Output::Text) => repl(&chosen, begin),
+        ([], Output::Jsonl) => lines(&chosen, begin),
+        (texts, _) => prompts(texts, &chosen, begin),
+    }
+}
+
 /// `--prompt`: turns of one conversation, then the end.
-pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
-    batch_run(run, Manner::Run, |printer, stop| {
+fn prompts(prompts: &[String], chosen: &Chosen, begin: Begin) -> Exit {
+    batch_run(chosen, Manner::Run, |printer, stop| {
         let prompts = gather(prompts, printer, stop)?;
-        let mut agent = setup::agent(run, stop)?;
+        let mut agent = setup::agent(chosen, begin, stop)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -22,9 +45,9 @@ pub fn prompts(prompts: &[String], run: &RunArgs) -> Exit {
 }
 
 /// `repl --output jsonl`: a conversation by script.
-pub fn lines(run: &RunArgs) -> Exit {
-    batch_run(run, Manner::Script, |printer, stop| {
-        let mut agent = setup::agent(run, stop)?;
+fn lines(chosen: &Chosen, begin: Begin) -> Exit {
+    batch_run(chosen, Manner::Script, |printer, stop| {
+        let mut agent = setup::agent(chosen, begin, stop)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -34,9 +57,9 @@ pub fn lines(run: &RunArgs) -> Exit {
 }
 
 /// The line-based REPL.
-pub fn repl(run: &RunArgs) -> Exit {
+fn repl(chosen: &Chosen, begin: Begin) -> Exit {
     let stop = Stop::default();
-    let agent = match setup::agent(run, &stop) {
+    let agent = match setup::agent(chosen, begin, &stop) {
         Ok(agent) => agent,
         Err(failure) => return super::fail(failure.exit(), &failure.message),
     };
@@ -53,7 +76,9 @@ pub fn repl(run: &RunArgs) -> Exit {
     };
     let folder = agent.workspace().to_owned();
     repl::run(agent, input, &mut |dir| {
-        setup::agent_with(run, dir, &folder, &stop).map_err(|failure| failure.message)
+        let model = chosen.named(dir).map_err(|failure| failure.message)?;
+        let agent = setup::agent_with(chosen, model.as_deref(), &folder, &stop);
+        agent.map_err(|failure| failure.message)
     })
 }
 
@@ -72,12 +97,12 @@ fn format(output: Output) -> Format {
 
 /// A printer and signal handlers around `work`; a failure ends with `done`, too.
 fn batch_run(
-    run: &RunArgs,
+    chosen: &Chosen,
     manner: Manner,
     work: impl FnOnce(&mut Printer, &Stop) -> Result<Exit, Failure>,
 ) -> Exit {
     let stop = Stop::default();
-    let mut printer = Printer::new(format(run.output.unwrap_or_default()), stop.clone());
+    let mut printer = Printer::new(format(chosen.output()), stop.clone());
     let installed = signals::install(stop.clone(), manner)
         .map_err(|message| Failure::new(Reason::Failed, message));
     // A panic was reported on stderr; a program that reads JSON hears of it, too.

@@ -69,10 +69,12 @@ fn decide(args: &TrustArgs) -> Result<Exit, String> {
 fn asked() -> Result<bool, String> {
     let mut out = io::stdout().lock();
     let mut answer = String::new();
-    out.write_all(b"trust these settings? They can only forbid. [y]es / [n]o: ")
-        .and_then(|()| out.flush())
-        .and_then(|()| io::stdin().lock().read_line(&mut answer).map(drop))
-        .map_err(|e| format!("the terminal: {e}"))?;
+    out.write_all(
+        b"trust these settings? They can forbid, and choose how the model answers. [y]es / [n]o: ",
+    )
+    .and_then(|()| out.flush())
+    .and_then(|()| io::stdin().lock().read_line(&mut answer).map(drop))
+    .map_err(|e| format!("the terminal: {e}"))?;
     Ok(matches!(
         answer.trim().to_ascii_lowercase().as_str(),
         "y" | "yes"

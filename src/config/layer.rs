@@ -1,8 +1,10 @@
-//! The text of a file of settings, read.
+//! What a file of settings says about what may be done.
 
 use std::path::Path;
 
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer};
 
 use super::ConfigError;
 use crate::sandbox::{Decision, Mode, Network, Rule};
@@ -42,12 +44,17 @@ struct Permissions {
 }
 
 impl Layer {
-    /// `place` is named in the error.
+    /// Reads `[sandbox]` and `[permissions]`, as parsed from `text`; `place` is
+    /// named in the error.
     ///
     /// # Errors
-    /// For what is not TOML, for unknown names and values.
-    pub fn parse(text: &str, place: &Path) -> Result<Self, ConfigError> {
-        let read: Text = toml::from_str(text).map_err(|error| {
+    /// For unknown names and values.
+    pub(super) fn read(
+        tables: Spanned<DeTable<'_>>,
+        text: &str,
+        place: &Path,
+    ) -> Result<Self, ConfigError> {
+        let read = Text::deserialize(Deserializer::from(tables)).map_err(|error| {
             let byte = error.span().map(|span| span.start);
             let why = error.message().lines().next().unwrap_or_default();
             ConfigError::new(place, why).at(text, byte)
@@ -79,8 +86,13 @@ impl Layer {
 mod tests {
     use super::*;
 
+    use crate::config::document::{Author, Document};
+
     fn parse(text: &str) -> Result<Layer, String> {
-        Layer::parse(text, Path::new("c.toml")).map_err(|error| error.to_string())
+        let document = Document::parse(text, Path::new("c.toml"), Author::User).usable();
+        document
+            .map(|document| document.layer)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -113,14 +125,17 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, why) in [
             ("x", "c.toml:1: "),
-            ("\n[sandbox]\nmod = 1", "c.toml:3: unknown field `mod`"),
+            (
+                "\n[sandbox]\nmod = 1",
+                "c.toml:3: unknown key sandbox.mod; did you mean sandbox.mode?",
+            ),
             ("[sandbox]\nmode = \"x\"", "c.toml:2: unknown variant `x`"),
             ("[sandbox]\nmode = \"danger\"", "only --mode danger"),
             (
                 "[permissions]\nallow = [\"run:env\"]",
                 "runs other commands",
             ),
-            ("[permission]", "unknown field `permission`"),
+            ("[permission]", "did you mean permissions?"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

@@ -1,13 +1,17 @@
 //! What a person, or a project, wrote down: `config.toml` in the user's config
 //! folder, and `.cairn/config.toml` in a workspace. The user's says what may be
 //! done; a project's can only tighten that, and counts when the user trusts it.
+//! The other settings come in layers, of which the last that says something counts.
 
+mod document;
 mod file;
 mod layer;
 mod project;
+pub mod settings;
 mod trust;
 mod user;
 
+pub use document::{Author, Document, Entry};
 pub use layer::Layer;
 pub use project::{PROJECT_FILE, Project};
 pub use trust::Trust;
@@ -25,7 +29,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(place: impl Into<PathBuf>, why: impl fmt::Display) -> Self {
+    pub fn new(place: impl Into<PathBuf>, why: impl fmt::Display) -> Self {
         Self {
             place: place.into(),
             line: None,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{ConfigError, Layer, Trust};
+use super::{Author, ConfigError, Document, Trust};
 use crate::sandbox::{Decision, FileError, Policy, Rules, Workspace};
 
 /// Where they are.
@@ -36,13 +36,19 @@ impl Project {
 
     /// # Errors
     /// For what can't be understood, and what only the user may say.
-    pub fn parse(&self) -> Result<Layer, ConfigError> {
-        let layer = Layer::parse(&self.text, Path::new(PROJECT_FILE))?;
-        if !layer.allow.is_empty() {
+    pub fn parse(&self) -> Result<Document, ConfigError> {
+        self.read().usable()
+    }
+
+    /// The same, with all that is wrong with it.
+    pub fn read(&self) -> Document {
+        let place = Path::new(PROJECT_FILE);
+        let mut document = Document::parse(&self.text, place, Author::Project);
+        if !document.layer.allow.is_empty() {
             let why = "permissions.allow is the user's alone (`cairn permissions allow`)";
-            return Err(ConfigError::new(PROJECT_FILE, why));
+            document.problems.push(ConfigError::new(place, why));
         }
-        Ok(layer)
+        document
     }
 
     /// Whether the user trusts exactly this text in this folder.
@@ -55,7 +61,7 @@ impl Project {
     /// # Errors
     /// As [`Self::parse`].
     pub fn tighten(&self, policy: &Policy) -> Result<Policy, ConfigError> {
-        let layer = self.parse()?;
+        let layer = self.parse()?.layer;
         Ok(policy.tighten(&Rules {
             write: layer.write.unwrap_or(Decision::Allow),
             run: layer.run.unwrap_or(Decision::Allow),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
-use super::{ConfigError, Layer, file};
+use super::{Author, ConfigError, Document, file};
 use crate::sandbox::Rule;
 
 /// Which of the two lists of rules.
@@ -33,9 +33,12 @@ pub struct User {
 impl User {
     /// In the user's config folder.
     pub fn in_folder(folder: &Path) -> Self {
-        Self {
-            path: folder.join("config.toml"),
-        }
+        Self::at(folder.join("config.toml"))
+    }
+
+    /// A file of the same kind elsewhere.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     pub fn path(&self) -> &Path {
@@ -44,12 +47,47 @@ impl User {
 
     /// # Errors
     /// For a file that can't be read or understood.
-    pub fn load(&self) -> Result<Layer, ConfigError> {
-        match file::read(&self.path) {
-            Ok(Some(text)) => Layer::parse(&text, &self.path),
-            Ok(None) => Ok(Layer::default()),
-            Err(error) => Err(ConfigError::new(&self.path, error)),
+    pub fn load(&self) -> Result<Document, ConfigError> {
+        self.read().usable()
+    }
+
+    /// The same, with all that is wrong with it.
+    pub fn read(&self) -> Document {
+        match self.text() {
+            Ok(Some(text)) => self.parse(&text),
+            Ok(None) => Document::default(),
+            Err(error) => Document {
+                problems: vec![error],
+                ..Document::default()
+            },
         }
+    }
+
+    /// What such a text would mean in this file.
+    pub fn parse(&self, text: &str) -> Document {
+        Document::parse(text, &self.path, Author::User)
+    }
+
+    /// The file's text, if there is a file.
+    ///
+    /// # Errors
+    /// For a file that can't be read.
+    pub fn text(&self) -> Result<Option<String>, ConfigError> {
+        file::read(&self.path).map_err(|error| ConfigError::new(&self.path, error))
+    }
+
+    /// Replaces the text, if it still is what the writer saw.
+    ///
+    /// # Errors
+    /// For a file that changed meanwhile or can't be written.
+    pub fn replace(&self, seen: Option<&str>, text: &str) -> Result<(), ConfigError> {
+        let changed = file::change(&self.path, |now| match now.as_deref() == seen {
+            true => Ok(Some(text.to_owned())),
+            false => Err(std::io::Error::other(
+                "it was changed by somebody else meanwhile",
+            )),
+        });
+        changed.map_err(|error: std::io::Error| ConfigError::new(&self.path, error))
     }
 
     /// Adds a rule, if it is not there yet.
@@ -102,7 +140,7 @@ impl User {
         let changed = file::change(&self.path, |text| {
             let text = text.unwrap_or_default();
             // What is wrong with it is said better by the reader.
-            Layer::parse(&text, &self.path).map_err(Trouble::Config)?;
+            self.parse(&text).usable().map_err(Trouble::Config)?;
             let mut document: DocumentMut = text
                 .parse()
                 .map_err(|error: toml_edit::TomlError| Trouble::Config(fault(&error.message())))?;
@@ -168,12 +206,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let user = User::in_folder(&folder.path().join("deep/cairn"));
         let rule = |text: &str| text.parse::<Rule>().unwrap();
-        assert_eq!(user.load().unwrap(), Layer::default());
+        assert_eq!(user.load().unwrap().layer, crate::config::Layer::default());
         user.add(List::Allow, &rule("run:cargo test")).unwrap();
         user.add(List::Allow, &rule("run:cargo test")).unwrap();
         user.add(List::Allow, &rule("run=a 'b' \"c\"\nd")).unwrap();
         user.add(List::Deny, &rule("run:git push")).unwrap();
-        let layer = user.load().unwrap();
+        let layer = user.load().unwrap().layer;
         assert_eq!(
             layer.allow,
             [rule("run:cargo test"), rule("run=a 'b' \"c\"\nd")]
@@ -188,7 +226,7 @@ mod tests {
         let text = fs::read_to_string(user.path()).unwrap();
         assert!(text.starts_with("# mine\n[sandbox] # here\n"), "{text}");
         assert!(!text.contains("cargo test"), "{text}");
-        assert_eq!(user.load().unwrap().allow.len(), 1);
+        assert_eq!(user.load().unwrap().layer.allow.len(), 1);
         let names: Vec<_> = fs::read_dir(user.path().parent().unwrap())
             .unwrap()
             .collect();

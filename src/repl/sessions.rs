@@ -3,7 +3,7 @@
 
 use super::Repl;
 use crate::agent::session::{SessionError, Sessions};
-use crate::agent::{Kind, Session};
+use crate::agent::{Kind, Session, Settings};
 use crate::sandbox::sanitize;
 
 /// Characters of a message in a list, and messages shown of a session that goes on.
@@ -80,7 +80,7 @@ impl Repl {
                 false => sessions.open(&id).map_err(|error| error.to_string()),
             }
         });
-        let resumed = opened.and_then(|opened| self.agent.resume(opened));
+        let resumed = opened.and_then(|opened| self.agent.resume(opened, &Settings::default()));
         self.begun(resumed);
     }
 
@@ -102,7 +102,7 @@ impl Repl {
             let id = sessions.find(&id).map_err(|error| error.to_string())?;
             sessions.fork(&id, entry).map_err(|error| error.to_string())
         });
-        let begun = forked.and_then(|forked| self.agent.fork(&forked));
+        let begun = forked.and_then(|forked| self.agent.fork(&forked, &Settings::default()));
         self.begun(begun);
     }
 

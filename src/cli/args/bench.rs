@@ -9,7 +9,8 @@ use super::{BackendName, InstructionsName};
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Bundle to run; without it CAIRN_MODEL, without that the built-in demo
+    /// Bundle to run: a folder, or a name that `cairn models` lists [default: the
+    /// configured one, else the built-in demo]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 

@@ -2,6 +2,7 @@
 //! sees them, one file per subcommand. What they mean is decided elsewhere.
 
 mod bench;
+mod config;
 mod debug;
 mod names;
 mod numbers;
@@ -15,12 +16,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use bench::BenchArgs;
+pub use config::{ConfigArgs, ConfigCommand};
 pub use debug::{DebugCommand, Format, LogitsArgs, ParseArgs, RenderArgs, Skip};
 pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName, Switch};
 pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
 pub use run::{ForkPoint, RuleList, RunArgs};
 pub use sandbox::SandboxArgs;
 pub use sessions::{ExportFormat, ReplayArgs, SessionsArgs, SessionsCommand};
+
+use numbers::positive;
 
 /// A terminal coding assistant that runs its own model.
 #[derive(Debug, Parser)]
@@ -44,10 +48,14 @@ pub enum Command {
     Repl(RunArgs),
     /// Say what is in a bundle and whether it can be used
     Inspect(InspectArgs),
+    /// List the bundles on this machine, and whether they fit its memory
+    Models(ModelsArgs),
     /// Measure the speed of a bundle against what this machine's memory allows
     Bench(BenchArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
+    /// Show the settings and where each comes from, edit them, check them
+    Config(ConfigArgs),
     /// List the sessions that are kept; show, export and remove them
     Sessions(SessionsArgs),
     /// Run a session again and fail at the first token that differs
@@ -67,9 +75,22 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The bundle's folder
+    /// The bundle: a folder, or a name that `cairn models` lists [default: the
+    /// configured one, else the built-in demo]
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    pub dir: Option<PathBuf>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Tokens of context that have to fit beside the weights; less where a model
+    /// has less
+    #[arg(long, value_name = "N", default_value_t = 32_768, value_parser = positive)]
+    pub context: usize,
 
     /// Print one JSON object
     #[arg(long)]
@@ -78,7 +99,8 @@ pub struct InspectArgs {
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Bundle to look at; without it CAIRN_MODEL, without that the built-in demo
+    /// Bundle to look at: a folder, or a name that `cairn models` lists [default: the
+    /// configured one, else the built-in demo]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 

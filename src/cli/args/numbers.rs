@@ -1,4 +1,6 @@
-//! Numbers that have bounds.
+//! Numbers that have bounds; those of settings are in the table of settings.
+
+use crate::config::settings::{Setting, Value};
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -8,14 +10,24 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-/// More threads than any machine has cores only wait for each other.
-const MOST_THREADS: usize = 256;
+/// What the table of settings says of a value.
+fn setting(key: &str, text: &str) -> Result<Value, String> {
+    let setting = Setting::find(key).ok_or("there is no such setting")?;
+    setting.kind.parse(text)
+}
+
+fn real(key: &str, text: &str) -> Result<f32, String> {
+    match setting(key, text)? {
+        Value::Real(number) => Ok(number as f32),
+        _ => Err("must be a number".into()),
+    }
+}
 
 pub(super) fn threads(text: &str) -> Result<usize, String> {
-    positive(text).and_then(|number| match number {
-        1..=MOST_THREADS => Ok(number),
-        _ => Err(format!("must be at most {MOST_THREADS}")),
-    })
+    match setting("threads", text)? {
+        Value::Whole(number) => Ok(number as usize),
+        _ => Err("must be a whole number".into()),
+    }
 }
 
 /// More sequences than anybody runs at once.
@@ -28,21 +40,14 @@ pub(super) fn sequences(text: &str) -> Result<usize, String> {
     })
 }
 
-fn number(text: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|&value: &f32| value.is_finite() && fits(value))
-        .ok_or_else(|| format!("must be {wanted}"))
-}
-
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
-    number(text, |t| t >= 0.0, "a number of at least 0")
+    real("temperature", text)
 }
 
 pub(super) fn top_p(text: &str) -> Result<f32, String> {
-    number(text, |p| p > 0.0 && p <= 1.0, "above 0 and at most 1")
+    real("top_p", text)
 }
 
 pub(super) fn min_p(text: &str) -> Result<f32, String> {
-    number(text, |p| (0.0..1.0).contains(&p), "at least 0 and below 1")
+    real("min_p", text)
 }

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::numbers::{min_p, positive, temperature, threads, top_p};
 use super::{BackendName, ModeName, Output, PermissionName, Switch};
+use crate::config::settings::LEVELS;
 use crate::sandbox::{Network, Rule, RuleError};
 
 /// How to run a conversation; the same for every front end.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
-    /// Bundle to run; without it CAIRN_MODEL, without that the built-in demo
+    /// Bundle to run: a folder, or a name that `cairn models` lists [default: the
+    /// built-in demo]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 
@@ -106,6 +109,14 @@ pub struct RunArgs {
     /// Text for people, or one JSON object per line [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<Output>,
+
+    /// Use the settings of [profiles.NAME] in your config
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// How much is written to the log file [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
+    pub log_level: Option<String>,
 }
 
 impl RunArgs {
@@ -144,6 +155,8 @@ impl RunArgs {
             backend: self.backend.or(outer.backend),
             thinking: self.thinking.or(outer.thinking),
             output: self.output.or(outer.output),
+            profile: self.profile.or(outer.profile),
+            log_level: self.log_level.or(outer.log_level),
         }
     }
 }

@@ -12,10 +12,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use super::args::{BackendName, BenchArgs, RunArgs};
+use super::args::{BenchArgs, RunArgs};
+use super::chosen::{Chosen, Project};
 use super::folders;
 use super::look::print;
-use super::setup::{self, Failure};
+use super::setup::Failure;
 use super::signals::{self, Manner};
 use super::{demo, fail};
 use crate::agent::present::Style;
@@ -36,7 +37,7 @@ const ROOF_BYTES: u64 = 2 << 30;
 const RESERVE: u64 = 512 << 20;
 const LEAST_ROOF: u64 = 64 << 20;
 
-pub fn run(args: &BenchArgs, outer: &RunArgs) -> Exit {
+pub fn run(args: &BenchArgs, outer: RunArgs) -> Exit {
     // Nothing is running that would have to be closed: Ctrl-C just leaves.
     if let Err(message) = signals::install(Stop::default(), Manner::Script) {
         return fail(Exit::Internal, &message);
@@ -48,13 +49,19 @@ pub fn run(args: &BenchArgs, outer: &RunArgs) -> Exit {
 }
 
 /// The report as it is printed.
-fn measured(args: &BenchArgs, outer: &RunArgs) -> Result<String, Failure> {
-    let asked = args.model.as_ref().or(outer.model.as_ref());
-    let dir = setup::model(asked);
+fn measured(args: &BenchArgs, outer: RunArgs) -> Result<String, Failure> {
+    let run = RunArgs {
+        model: args.model.clone().or(outer.model),
+        threads: args.threads.or(outer.threads),
+        backend: args.backend.or(outer.backend),
+        ..outer
+    };
+    let chosen = Chosen::of(&run, Project::None)?;
+    let dir = chosen.model()?;
     let options = LoadOptions {
-        backend: BackendName::chosen(args.backend.or(outer.backend)),
+        backend: chosen.backend(),
         cpu: CpuOptions {
-            threads: args.threads.or(outer.threads).unwrap_or(0),
+            threads: chosen.settings.threads().unwrap_or(0),
             instructions: args.instructions.map(Into::into),
             ..CpuOptions::default()
         },

@@ -1,7 +1,7 @@
 //! What cairn computes with: this build, the processor, the memory, and the bundle
 //! that would be opened.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::{Check, Status};
 use crate::backend::cpu::{CpuBackend, CpuOptions};
@@ -9,11 +9,13 @@ use crate::backend::{Backend, available_memory};
 use crate::bundle::Bundle;
 use crate::cli::bench::machine::Machine;
 use crate::cli::demo;
+use crate::cli::setup::Failure;
 use crate::model::BackendKind;
 
 const GROUP: &str = "machine";
 
-pub fn checks(model: Option<&Path>) -> Vec<Check> {
+/// `model` is the bundle's folder, none for the demo, or why there is no such one.
+pub fn checks(model: Result<Option<PathBuf>, Failure>) -> Vec<Check> {
     let here = Machine::here();
     vec![
         version(),
@@ -106,10 +108,11 @@ fn memory(here: &Machine) -> Check {
     Check::new(GROUP, "memory", Status::Ok, detail)
 }
 
-fn bundle(model: Option<&Path>) -> Check {
+fn bundle(model: Result<Option<PathBuf>, Failure>) -> Check {
     let opened = match model {
-        Some(dir) => Bundle::open(dir),
-        None => Bundle::embedded(demo::NAME, &demo::FILES),
+        Err(failure) => return Check::new(GROUP, "bundle", Status::Fail, failure.message),
+        Ok(Some(dir)) => Bundle::open(&dir),
+        Ok(None) => Bundle::embedded(demo::NAME, &demo::FILES),
     };
     let report = match opened {
         Ok(bundle) => bundle.report(),

@@ -9,7 +9,10 @@ mod text;
 
 use serde::Serialize;
 
-use super::args::DoctorArgs;
+pub use machine::size;
+
+use super::args::{DoctorArgs, RunArgs};
+use super::chosen::{Chosen, Project};
 use super::look;
 use crate::agent::Exit;
 use crate::sandbox::{sanitize, selftest};
@@ -53,11 +56,14 @@ impl Check {
 }
 
 /// Looks at everything and prints it.
-pub fn run(args: &DoctorArgs) -> Exit {
+pub fn run(args: &DoctorArgs, outer: RunArgs) -> Exit {
+    let run = RunArgs {
+        model: args.model.clone().or(outer.model),
+        ..outer
+    };
+    let model = Chosen::of(&run, Project::None).and_then(|chosen| chosen.model());
     let mut checks = sandbox();
-    checks.extend(machine::checks(
-        super::setup::model(args.model.as_ref()).as_deref(),
-    ));
+    checks.extend(machine::checks(model));
     checks.extend(folders::checks());
     checks.extend(terminal::checks());
     let exit = verdict(&checks);
