@@ -377,6 +377,7 @@ fn the_log_round_trips_and_a_torn_last_line_is_left_out() {
                 reused: 3,
                 prefilled: 2,
                 replayed: 1,
+                ..crate::generate::PromptUsage::default()
             },
             generated: 4,
         },
