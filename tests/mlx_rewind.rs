@@ -47,6 +47,13 @@ fn any_history_of_bf16() {
 }
 
 #[test]
+fn a_piece_that_can_not_be_is_refused() {
+    for kv in [KvDtype::F16, KvDtype::F32] {
+        rewind::a_piece_that_can_not_be_is_refused(&subject("JANGTQ_K", kv));
+    }
+}
+
+#[test]
 fn a_refused_call_changes_nothing() {
     rewind::a_refused_call_changes_nothing(&subject("JANGTQ_K", KvDtype::F16));
 }

@@ -15,6 +15,7 @@ use super::settings::{Settings, default_thinking, draw_seed};
 use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
+use crate::cache::disk::Store;
 use crate::chat::{Renderer, Role, Thinking};
 use crate::config::User;
 use crate::generate::{Cancel, Generator};
@@ -120,6 +121,11 @@ impl Agent {
     /// Keeps answers of "always" there.
     pub fn keep_rules_in(&mut self, user: User) {
         self.user = Some(user);
+    }
+
+    /// Keeps what the model computes there, and takes it from there.
+    pub fn keep_caches_in(&mut self, store: Store) {
+        self.model.generator.keep_in(store);
     }
 
     /// More for the user to read before the first turn.

@@ -388,6 +388,7 @@ fn the_log_round_trips() {
                 reused: 3,
                 prefilled: 2,
                 replayed: 1,
+                ..crate::generate::PromptUsage::default()
             },
             generated: 4,
         },

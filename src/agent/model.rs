@@ -99,6 +99,7 @@ impl Model {
             max_tokens,
             context: self.context,
             thinking: self.budget(prepared.start),
+            boundaries: self.fixed(&prepared.ids).into_iter().collect(),
         };
         let mut collector = Collector {
             parser: Parser::new(ParserOptions {
@@ -121,13 +122,14 @@ impl Model {
                 generate::Event::Prefill { done, total } => {
                     front.event(&Event::Prefill { done, total });
                 }
+                generate::Event::Notice(text) => front.event(&Event::Notice { text }),
                 generate::Event::Started(prompt) => {
                     usage = Some(prompt);
                     self.stats.prefill_seconds += since.elapsed().as_secs_f64();
                     since = Instant::now();
                 }
                 generate::Event::Token(token) => {
-                    notes.token(&token, &self.tokenizer);
+                    notes.token(&token, &self.tokenizer, self.generator.durable());
                     collector.token(&token, front);
                     front.event(&Event::Token(token));
                 }
@@ -181,6 +183,7 @@ impl Model {
         sum.generated += generated;
         sum.prompt.prompt += prompt.prompt;
         sum.prompt.reused += prompt.reused;
+        sum.prompt.loaded += prompt.loaded;
         sum.prompt.prefilled += prompt.prefilled;
         sum.prompt.replayed += prompt.replayed;
         front.event(&Event::Usage { prompt, generated });
@@ -298,6 +301,14 @@ impl Model {
     pub fn measure(&self, conversation: &Conversation) -> Result<Meter, String> {
         let prepared = self.prepare_whole(conversation, GenerationPrompt::Omit)?;
         Ok(self.meter(&prepared))
+    }
+
+    /// How much of a prompt every conversation begins with: system prompt and tools.
+    fn fixed(&self, prompt: &[u32]) -> Option<usize> {
+        let fixed = self.render(&self.messages(&[]), GenerationPrompt::Omit);
+        let fixed = fixed.ok()?.ids(&self.tokenizer);
+        let common = fixed.iter().zip(prompt).take_while(|(a, b)| a == b);
+        Some(common.count())
     }
 
     fn render(

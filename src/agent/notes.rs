@@ -4,6 +4,7 @@
 use super::event::{Event, Front};
 use super::session::{Begin, Partial, Span, Trace, now};
 use crate::bundle::Tokenizer;
+use crate::cache::disk::BLOCK;
 use crate::generate::{Token, Utf8Stream};
 
 pub(super) struct Notes<'a> {
@@ -49,10 +50,13 @@ impl<'a> Notes<'a> {
         noted.iter().map(token).collect()
     }
 
-    /// Keeps a token.
-    pub fn token(&mut self, token: &Token, tokenizer: &Tokenizer) {
+    /// Keeps a token. `durable` tokens of the sequence are in the cache on disk: what
+    /// is a block or more beyond them is held back, so that an answer that was cut off
+    /// goes on after running at most a block again.
+    pub fn token(&mut self, token: &Token, tokenizer: &Tokenizer, durable: usize) {
         self.trace.push(token, tokenizer);
-        let written = self.trace.flush(token.position);
+        // The token at a position is the sequence's next one.
+        let written = self.trace.flush(durable.saturating_add(BLOCK - 1));
         self.note(written.err());
     }
 

@@ -1,6 +1,8 @@
 //! The `Backend` trait. Shapes are `[rows, columns]`. Norms, softmax, router,
 //! residual stream and convolutions are computed in fp32 whatever the weights are.
 
+use std::ops::Range;
+
 use super::cpu::HeadMode;
 use super::{
     CcaWeights, ExpertWeights, HeadAudit, MergeWeights, Projected, Qkv, RouterWeights, Rows,
@@ -45,6 +47,11 @@ impl AttentionShape {
     pub fn context_frames(&self) -> usize {
         self.conv_kernels[0] + self.conv_kernels[1] - 2
     }
+
+    /// Numbers of one layer's CCA state.
+    pub fn state_len(&self) -> usize {
+        self.context_frames() * self.channels() + self.half_values()
+    }
 }
 
 /// What a token routed to the skip class gets: its own input times the
@@ -62,6 +69,16 @@ pub enum KvDtype {
     #[default]
     F16,
     F32,
+}
+
+impl KvDtype {
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
 }
 
 /// Keys and values of one layer of one sequence. `clone` is a fork: cheap, and
@@ -195,6 +212,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn kv(&self, shape: &AttentionShape, dtype: KvDtype) -> Self::Kv;
     /// The state before the first token: zeros.
     fn cca_state(&self, shape: &AttentionShape) -> Self::CcaState;
+
+    // What is kept on disk.
+    /// Keys of these positions, `[positions, kv_heads * head_dim]`, then their
+    /// values, as they are stored: halves or f32, in this machine's byte order.
+    fn read_kv(&self, kv: &Self::Kv, positions: Range<usize>) -> Vec<u8>;
+    /// Appends as many positions, given as [`Backend::read_kv`] gives them.
+    fn write_kv(&self, kv: &mut Self::Kv, positions: usize, bytes: &[u8]);
+    /// A state's numbers: the frames, oldest first, then the delayed value half.
+    fn read_cca(&self, state: &Self::CcaState) -> Vec<f32>;
+    /// The state of these numbers, as many as the shape's states have.
+    fn write_cca(&self, shape: &AttentionShape, numbers: &[f32]) -> Self::CcaState;
 
     // What a benchmark asks.
     /// Bytes that a product with this weight reads, all of its parts; `None` if

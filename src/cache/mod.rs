@@ -3,6 +3,8 @@
 //! cut anywhere, but the CCA state exists only where it was kept, so truncation
 //! is exact at a mark and otherwise says which tokens must be replayed.
 
+pub mod disk;
+
 use std::collections::VecDeque;
 
 use crate::backend::{Backend, KvStore};
@@ -133,10 +135,33 @@ impl<B: Backend> SequenceState<B> {
         if len >= self.len() {
             return Truncation::Exact;
         }
+        self.cut(len);
+        self.settle(span)
+    }
+
+    /// Forgets keys, values and marks from `len` on. The CCA states are then those of
+    /// no length, until [`SequenceState::settle`].
+    pub fn cut(&mut self, len: usize) {
         for layer in &mut self.layers {
             layer.kv.truncate(len);
         }
         self.marks.retain(|m| m.len <= len);
+    }
+
+    /// The CCA states after `len` tokens, if they are here: those of now, or a mark's.
+    pub fn cca_at(&self, len: usize) -> Option<Vec<B::CcaState>> {
+        if len == self.len() {
+            return Some(self.cca());
+        }
+        let mark = self.marks.iter().find(|mark| mark.len == len)?;
+        Some(mark.cca.clone())
+    }
+
+    /// Makes the CCA states those of the sequence's length, where keys and values have
+    /// just been cut or appended to: from the nearest mark, else by a replay over `span`
+    /// tokens, as for [`SequenceState::truncate`].
+    pub fn settle(&mut self, span: usize) -> Truncation {
+        let len = self.len();
         let earliest = len.saturating_sub(span);
         let nearest = self
             .marks

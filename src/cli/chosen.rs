@@ -184,6 +184,7 @@ fn flags(run: &RunArgs) -> Vec<(&'static str, Value)> {
         ("max_tokens", text(&run.max_tokens)),
         ("max_steps", text(&run.max_steps)),
         ("output", word(run.output)),
+        ("cache.enabled", word(run.cache)),
         ("log.level", run.log_level.clone()),
     ];
     let settings = typed

@@ -83,6 +83,11 @@ pub fn cache() -> Option<PathBuf> {
     find(&CACHE, |name| std::env::var_os(name))
 }
 
+/// Where keys and values of prompts are kept.
+pub fn caches() -> Option<PathBuf> {
+    Some(cache()?.join("kv"))
+}
+
 /// Relative paths would mean another folder in every working folder; the XDG
 /// specification has them ignored.
 fn find(place: &Place, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

@@ -36,6 +36,7 @@ fn replay(args: &ReplayArgs) -> Result<(String, Exit), Failure> {
     let run = RunArgs {
         threads: args.threads,
         backend: args.backend,
+        cache: args.cache,
         ..RunArgs::default()
     };
     let chosen = Chosen::of(&run, Project::None)?;

@@ -7,9 +7,11 @@ use super::permitted::Typed;
 use super::session::{self, Begin};
 use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop};
+use crate::cache::disk::{Identity, Limit, Store};
+use crate::config::settings::{Resolved, Switch};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
-use crate::tools::{Limits, Toolbox};
+use crate::tools::{self, Toolbox};
 use crate::undo::{self, History};
 
 /// Why there is no agent: one line, and what it means for the caller.
@@ -131,8 +133,9 @@ fn put_together(
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);
     let loaded = load::load(model, chosen, chunk)?;
-    let limits = Limits::default().for_context(loaded.bundle.context);
+    let limits = tools::Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
+    let caches = caches(found, &loaded);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
     let mut agent = Agent::new(
         &loaded.bundle,
@@ -148,6 +151,11 @@ fn put_together(
         .for_each(|user| agent.keep_rules_in(user));
     agent.warn(permitted.warnings);
     agent.warn(left);
+    match caches {
+        Some(Ok(store)) => agent.keep_caches_in(store),
+        Some(Err(line)) => agent.warn(vec![line]),
+        None => {}
+    }
     Ok(agent)
 }
 
@@ -170,6 +178,26 @@ pub(super) fn left_behind(workspace: &Workspace) -> Vec<String> {
             "what a command may have left when its cairn was killed can't be looked for: {error}"
         )],
     }
+}
+
+/// Where caches of this bundle are kept, or why not; `None` if that is not wanted, or
+/// there is no home folder.
+fn caches(settings: &Resolved, loaded: &load::Loaded) -> Option<Result<Store, String>> {
+    if settings.cache_enabled() == Switch::Off {
+        return None;
+    }
+    let persist = loaded.engine.persist()?;
+    let identity = Identity {
+        bundle: loaded.bundle.name.clone(),
+        fingerprint: loaded.bundle.fingerprint.clone(),
+        numerics: loaded.engine.info().numerics.clone(),
+        row_len: persist.row_len(),
+        state_len: persist.state_len(),
+    };
+    let folder = folders::caches()?;
+    let limit = settings.cache_limit().map_or(Limit::Share, Limit::Bytes);
+    let opened = Store::open(&folder, &identity, limit);
+    Some(opened.map_err(|error| format!("caches are not kept on disk: {error}")))
 }
 
 /// What makes turns undoable, or why they are not.

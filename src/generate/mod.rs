@@ -2,6 +2,7 @@
 //! owns the engine and the conversation's cache, reuses the longest common
 //! prefix, and can be cancelled at every token and prefill chunk.
 
+mod keep;
 mod loops;
 mod request;
 mod run;

@@ -62,15 +62,21 @@ pub struct Request {
     /// [`FinishReason::Context`].
     pub context: usize,
     pub thinking: Option<ThinkingBudget>,
+    /// Lengths of beginnings of the prompt that other prompts will share: what the model
+    /// is told first. Where caches are kept, they are kept up to exactly there.
+    pub boundaries: Vec<usize>,
 }
 
 /// What a prompt cost: `prompt == reused + prefilled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptUsage {
     pub prompt: usize,
-    /// Tokens of the longest common id prefix with the cache. The last prompt
-    /// token is never reused: the first answer comes from running it.
+    /// Tokens of the longest common id prefix with the caches in memory and on disk.
+    /// The last prompt token is never reused: the first answer comes from running it.
     pub reused: usize,
+    /// How many of the reused ones came from disk.
+    #[serde(default)]
+    pub loaded: usize,
     pub prefilled: usize,
     /// Tokens run again only to rebuild convolution state.
     pub replayed: usize,
@@ -119,6 +125,8 @@ pub enum FinishReason {
 pub enum Event {
     /// Prompt tokens run so far, of those that had to be run.
     Prefill { done: usize, total: usize },
+    /// Something for the user to read, in one line.
+    Notice(String),
     /// The prompt is in the cache.
     Started(PromptUsage),
     /// Not sent for stop ids.

@@ -5,13 +5,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use super::keep::{FromDisk, Keeper, Ledger};
 use super::loops::LoopGuard;
 use super::thinking::Thinking;
 use super::utf8::Utf8Stream;
 use super::{Cancel, Event, FinishReason, PromptUsage, Request, Token};
 use crate::backend::{SampleSpec, TokenMask};
 use crate::bundle::Tokenizer;
-use crate::model::{Cache, Engine, Error, Step, StepRow};
+use crate::cache::disk::BLOCK;
+use crate::model::{Cache, Engine, Error, Interrupted, Step, StepRow};
 
 /// What every run of a generator works with.
 pub(super) struct Loaded {
@@ -21,6 +23,8 @@ pub(super) struct Loaded {
     pub decodable: Option<Arc<TokenMask>>,
     /// Set when the generator goes away.
     pub closing: Cancel,
+    /// What is kept on disk.
+    pub ledger: Ledger,
 }
 
 pub(super) struct Run<'a> {
@@ -29,6 +33,15 @@ pub(super) struct Run<'a> {
     pub request: Request,
     pub cancel: Cancel,
     pub events: Sender<Event>,
+}
+
+/// What of the cache is put on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    /// Whole blocks.
+    Blocks,
+    /// The begun block as well.
+    AndRest,
 }
 
 /// Length of the longest common prefix.
@@ -40,7 +53,13 @@ impl Run<'_> {
     /// Sends all events of the run, the last included.
     pub fn run(mut self) {
         let mut output = Output::default();
-        let last = match self.decode(&mut output) {
+        let decoded = self
+            .decode(&mut output)
+            .and_then(|reason| self.kept(Keep::AndRest).map(|()| reason));
+        if let Some(keeper) = self.keeper() {
+            keeper.touch();
+        }
+        let last = match decoded {
             Ok(reason) => Event::Finished {
                 reason,
                 tail: output.text.finish(),
@@ -61,6 +80,25 @@ impl Run<'_> {
 
     fn stopped(&self) -> bool {
         self.cancel.is_cancelled() || self.loaded.closing.is_cancelled()
+    }
+
+    fn keeper(&self) -> Option<Keeper<'_>> {
+        Keeper::new(&*self.loaded.engine, &self.loaded.ledger)
+    }
+
+    /// Puts on disk what is new in the cache.
+    fn kept(&mut self, what: Keep) -> Result<(), Error> {
+        let Some(keeper) = Keeper::new(&*self.loaded.engine, &self.loaded.ledger) else {
+            return Ok(());
+        };
+        match what {
+            Keep::Blocks => keeper.checkpoint(self.cache)?,
+            Keep::AndRest => keeper.boundary(self.cache)?,
+        }
+        if let Some(text) = keeper.take_warning() {
+            self.send(Event::Notice(text));
+        }
+        Ok(())
     }
 
     fn decode(&mut self, output: &mut Output) -> Result<FinishReason, Error> {
@@ -109,6 +147,9 @@ impl Run<'_> {
                 let total = usage.prefilled;
                 self.send(Event::Prefill { done: total, total });
                 self.send(Event::Started(usage));
+                self.kept(Keep::AndRest)?;
+            } else if self.cache.len().is_multiple_of(BLOCK) {
+                self.kept(Keep::Blocks)?;
             }
             token = step.stats.id;
             if self.request.stop_ids.contains(&token) {
@@ -137,12 +178,78 @@ impl Run<'_> {
     /// Brings the cache to hold exactly `tokens`: all of the prompt but its last.
     /// `None` if cancelled.
     fn prefill(&mut self, tokens: &[u32]) -> Result<Option<PromptUsage>, Error> {
-        let engine = &self.loaded.engine;
-        let reused = common_prefix(self.cache.tokens(), tokens);
-        let replayed = engine.truncate(self.cache, reused)?;
-        let total = tokens.len() - reused + 1;
+        let memory = common_prefix(self.cache.tokens(), tokens);
+        let mut usage = PromptUsage {
+            prompt: tokens.len() + 1,
+            reused: memory,
+            ..PromptUsage::default()
+        };
+        // What follows is no part of this sequence.
+        self.loaded.ledger.cut(memory);
+        match self.load(tokens, memory)? {
+            Some(loaded) => {
+                usage.reused = loaded.reused;
+                usage.loaded = loaded.loaded;
+                usage.replayed = loaded.replayed;
+            }
+            None => usage.replayed = self.loaded.engine.truncate(self.cache, memory)?,
+        }
+        usage.prefilled = usage.prompt - usage.reused;
+        loop {
+            let start = self.cache.len();
+            let (end, what) = self.stop_after(start, tokens.len());
+            let flow = self.prefill_part(&tokens[start..end], start - usage.reused, usage)?;
+            if flow.is_break() {
+                return Ok(None);
+            }
+            if what == Keep::AndRest {
+                self.cache.mark();
+            }
+            self.kept(what)?;
+            if end == tokens.len() {
+                return Ok(Some(usage));
+            }
+        }
+    }
+
+    /// Where prefill pauses next, and what is to be kept there.
+    fn stop_after(&self, start: usize, len: usize) -> (usize, Keep) {
+        let end = match self.keeper() {
+            Some(_) => Keeper::stop(start, len),
+            None => len,
+        };
+        let boundaries = self.request.boundaries.iter().copied();
+        match boundaries.filter(|at| (start + 1..=end).contains(at)).min() {
+            Some(boundary) => (boundary, Keep::AndRest),
+            None => (end, Keep::Blocks),
+        }
+    }
+
+    fn load(&mut self, tokens: &[u32], memory: usize) -> Result<Option<FromDisk>, Error> {
+        let loaded = self.loaded;
+        let Some(keeper) = Keeper::new(&*loaded.engine, &loaded.ledger) else {
+            return Ok(None);
+        };
+        let cancel = &self.cancel;
+        let stopped = || cancel.is_cancelled() || loaded.closing.is_cancelled();
+        let (found, notice) = keeper.load(self.cache, tokens, memory, &stopped)?;
+        if let Some(text) = notice {
+            self.send(Event::Notice(text));
+        }
+        Ok(found)
+    }
+
+    /// Runs some of the prompt, `done` tokens of what has to be run being in the cache.
+    fn prefill_part(
+        &mut self,
+        tokens: &[u32],
+        done: usize,
+        usage: PromptUsage,
+    ) -> Result<ControlFlow<Interrupted>, Error> {
+        let total = usage.prefilled;
         let (events, cancel, closing) = (&self.events, &self.cancel, &self.loaded.closing);
-        let mut progress = |done, _| {
+        let mut progress = |more, _| {
+            let done = done + more;
             if events.send(Event::Prefill { done, total }).is_err() {
                 cancel.cancel();
             }
@@ -152,14 +259,9 @@ impl Run<'_> {
                 ControlFlow::Continue(())
             }
         };
-        let flow = engine.prefill(self.cache, &tokens[reused..], &mut progress)?;
-        let usage = PromptUsage {
-            prompt: tokens.len() + 1,
-            reused,
-            prefilled: total,
-            replayed,
-        };
-        Ok(flow.is_continue().then_some(usage))
+        self.loaded
+            .engine
+            .prefill(self.cache, tokens, &mut progress)
     }
 
     fn step(

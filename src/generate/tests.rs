@@ -51,6 +51,7 @@ fn outcome(events: Receiver<Event>) -> Outcome {
     for event in events {
         match event {
             Event::Prefill { done, total } => assert!(done <= total),
+            Event::Notice(text) => panic!("{text}"),
             Event::Started(u) => usage = Some(u),
             Event::Token(token) => tokens.push(token),
             Event::Finished { reason, ids, .. } => {
@@ -83,6 +84,7 @@ impl Demo {
             max_tokens: 100,
             context: 3000,
             thinking: None,
+            boundaries: Vec::new(),
         }
     }
 
@@ -141,6 +143,7 @@ fn the_common_prefix_is_reused_and_counted() {
         PromptUsage {
             prompt: first.len(),
             reused: 0,
+            loaded: 0,
             prefilled: first.len(),
             replayed: 0
         }

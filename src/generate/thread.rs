@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
+use super::keep::Ledger;
 use super::run::{Loaded, Run};
 use super::{Cancel, Event, Request};
 use crate::backend::TokenMask;
 use crate::bundle::Tokenizer;
+use crate::cache::disk::Store;
 use crate::model::{Engine, EngineInfo};
 
 /// The generation thread. Dropping it cancels what runs and ends the thread.
@@ -18,6 +20,7 @@ pub struct Generator {
     thread: Option<JoinHandle<()>>,
     /// Cancels everything when the generator goes away.
     closing: Cancel,
+    ledger: Ledger,
 }
 
 enum Job {
@@ -40,11 +43,13 @@ impl Generator {
             }))
         });
         let closing = Cancel::default();
+        let ledger = Ledger::default();
         let loaded = Loaded {
             engine,
             tokenizer,
             decodable,
             closing: closing.clone(),
+            ledger: ledger.clone(),
         };
         let (jobs, queue) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -55,11 +60,23 @@ impl Generator {
             jobs: Some(jobs),
             thread: Some(thread),
             closing,
+            ledger,
         })
     }
 
     pub fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    /// Keeps caches there from the next run on, and takes them from there.
+    pub fn keep_in(&self, store: Store) {
+        self.ledger.keep_in(store);
+    }
+
+    /// Leading tokens of the sequence at hand that are on disk and survive this
+    /// process; `usize::MAX` if none are kept, or no more of them.
+    pub fn durable(&self) -> usize {
+        self.ledger.durable()
     }
 
     /// Queues a run; its events arrive on the receiver, which ends after
@@ -99,7 +116,10 @@ fn serve(loaded: &Loaded, queue: &Receiver<Job>) {
     let mut cache = loaded.engine.new_cache();
     for job in queue {
         match job {
-            Job::Clear => cache = loaded.engine.new_cache(),
+            Job::Clear => {
+                cache = loaded.engine.new_cache();
+                loaded.ledger.cut(0);
+            }
             Job::Run(request, cancel, events) => {
                 let on_panic = events.clone();
                 let run = Run {
@@ -112,6 +132,7 @@ fn serve(loaded: &Loaded, queue: &Receiver<Job>) {
                 if catch_unwind(AssertUnwindSafe(|| run.run())).is_err() {
                     // The cache may be half-written: start afresh.
                     cache = loaded.engine.new_cache();
+                    loaded.ledger.cut(0);
                     let message =
                         "internal error while generating; the conversation's cache was dropped";
                     let _ = on_panic.send(Event::Failed(message.into()));

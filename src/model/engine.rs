@@ -4,6 +4,7 @@ use std::any::Any;
 use std::ops::ControlFlow;
 
 use super::measure::Measure;
+use super::persist::Persist;
 use crate::backend::{HeadAudit, SampleSpec, TokenStats};
 
 /// What the floors above may know about a loaded model.
@@ -139,6 +140,11 @@ pub trait Engine: Send {
     /// The calling thread will be the one that runs this engine, and has little
     /// else to do: it may be given a processor.
     fn adopt_thread(&self) {}
+
+    /// What a store of caches needs, of engines whose caches can be written down.
+    fn persist(&self) -> Option<&dyn Persist> {
+        None
+    }
 
     /// What a benchmark needs, of engines that can be measured.
     fn measure(&self) -> Option<&dyn Measure> {

@@ -4,6 +4,7 @@
 mod engine;
 mod load;
 mod measure;
+mod persist;
 mod run;
 mod sequence;
 pub mod zaya;
@@ -13,3 +14,4 @@ pub use engine::{
 };
 pub use load::{BackendKind, LoadError, LoadOptions, load};
 pub use measure::{Clock, Measure, Stage, StepBytes, Traffic};
+pub use persist::{Imported, Persist, Piece};

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::engine::{Cache, Engine, EngineInfo, Error, Interrupted, Progress, Step, StepRow};
 use super::load::LoadOptions;
 use super::measure::{Clock, Measure, Stage, Traffic};
+use super::persist::Persist;
 use super::sequence::{Queued, Sequence, put_ahead, settled, take_ahead};
 use super::zaya::{Output, Zaya, rows_of};
 use crate::backend::cpu::HeadMode;
@@ -15,11 +16,11 @@ use crate::bundle::zaya::Tensors;
 use crate::cache::{SequenceState, Truncation};
 
 pub(super) struct ZayaEngine<B: Backend> {
-    backend: B,
-    model: Zaya<B>,
-    info: EngineInfo,
+    pub(super) backend: B,
+    pub(super) model: Zaya<B>,
+    pub(super) info: EngineInfo,
     traffic: Traffic,
-    kv: KvDtype,
+    pub(super) kv: KvDtype,
     chunk: usize,
     /// Start each step before the last one's results are read.
     ahead: bool,
@@ -69,7 +70,7 @@ impl<B: Backend> ZayaEngine<B> {
         }
     }
 
-    fn check(&self, tokens: &[u32]) -> Result<(), Error> {
+    pub(super) fn check(&self, tokens: &[u32]) -> Result<(), Error> {
         match tokens.iter().find(|&&id| id as usize >= self.info.vocab) {
             Some(&id) => Err(Error::UnknownToken(id, self.info.vocab)),
             None => Ok(()),
@@ -77,7 +78,7 @@ impl<B: Backend> ZayaEngine<B> {
     }
 
     /// Nothing has gone wrong on the device.
-    fn sound(&self) -> Result<(), Error> {
+    pub(super) fn sound(&self) -> Result<(), Error> {
         match self.backend.fault() {
             Some(reason) => Err(Error::Backend(self.backend.name(), reason)),
             None => Ok(()),
@@ -89,9 +90,28 @@ impl<B: Backend> ZayaEngine<B> {
     }
 
     /// Nothing, after a fault: what its state holds can't be trusted.
-    fn clear(&self, cache: &mut Cache) {
+    pub(super) fn clear(&self, cache: &mut Cache) {
         cache.tokens.clear();
         cache.state = Box::new(self.new_sequence());
+    }
+
+    /// Rebuilds the CCA states where they are not here; says how many tokens that took.
+    pub(super) fn replay(&self, cache: &mut Cache, what: Truncation) -> Result<usize, Error> {
+        let Truncation::Replay { from } = what else {
+            return Ok(0);
+        };
+        let replayed = &cache.tokens[from..];
+        let rows = rows_of(replayed.len(), from, KvMode::Stored);
+        let ids = self.backend.ids(replayed);
+        let count = replayed.len();
+        let state = Sequence::<B>::of(cache)?.settled();
+        let (backend, model) = (&self.backend, &self.model);
+        backend.enter(move || {
+            let output = model.forward(backend, &ids, &rows, &mut [state]);
+            backend.finish(&output.hidden);
+        });
+        self.sound().inspect_err(|_| self.clear(cache))?;
+        Ok(count)
     }
 
     /// Queues one token of each sequence, after what its state holds.
@@ -278,25 +298,15 @@ impl<B: Backend> Engine for ZayaEngine<B> {
         let truncation = state.truncate(len, self.model.replay_span());
         let len = state.len();
         cache.tokens.truncate(len);
-        let Truncation::Replay { from } = truncation else {
-            return Ok(0);
-        };
-        let replayed = &cache.tokens[from..];
-        let rows = rows_of(replayed.len(), from, KvMode::Stored);
-        let ids = self.backend.ids(replayed);
-        let count = replayed.len();
-        let state = Sequence::<B>::of(cache)?.settled();
-        let (backend, model) = (&self.backend, &self.model);
-        backend.enter(move || {
-            let output = model.forward(backend, &ids, &rows, &mut [state]);
-            backend.finish(&output.hidden);
-        });
-        self.sound().inspect_err(|_| self.clear(cache))?;
-        Ok(count)
+        self.replay(cache, truncation)
     }
 
     fn adopt_thread(&self) {
         self.backend.adopt_thread();
+    }
+
+    fn persist(&self) -> Option<&dyn Persist> {
+        Some(self)
     }
 
     fn measure(&self) -> Option<&dyn Measure> {

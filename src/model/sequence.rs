@@ -62,6 +62,21 @@ impl<B: Backend> Sequence<B> {
         &mut self.state
     }
 
+    /// Keys and values of each layer. A step ahead may have added a position at the end.
+    pub fn kv(&self) -> impl Iterator<Item = &B::Kv> {
+        self.state.layers.iter().map(|layer| &layer.kv)
+    }
+
+    /// The CCA states after `len` tokens, if they are here. A step ahead is left to be
+    /// handed out.
+    pub fn cca_at(&self, len: usize) -> Option<Vec<B::CcaState>> {
+        match &self.ahead {
+            Some(ahead) if len + 1 == self.state.len() => Some(ahead.before.clone()),
+            Some(_) if len == self.state.len() => None,
+            _ => self.state.cca_at(len),
+        }
+    }
+
     pub fn of(cache: &mut Cache) -> Result<&mut Self, Error> {
         cache
             .state

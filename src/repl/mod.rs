@@ -224,13 +224,14 @@ impl Repl {
             false => "not yet measured".to_owned(),
         };
         format!(
-            "turns      {}, model calls {}\nprompt     {} tokens: {} reused, {} prefilled, {} replayed\n\
+            "turns      {}, model calls {}\nprompt     {} tokens: {} reused ({} from disk), {} prefilled, {} replayed\n\
              generated  {} tokens\n\
              speed      prefill {}, decode {}",
             stats.turns,
             stats.calls,
             thousands(stats.prompt.prompt),
             thousands(stats.prompt.reused),
+            thousands(stats.prompt.loaded),
             thousands(stats.prompt.prefilled),
             thousands(stats.prompt.replayed),
             thousands(stats.generated),

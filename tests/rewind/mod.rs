@@ -8,7 +8,7 @@ use std::path::Path;
 use cairn::backend::cpu::{CpuOptions, Precision};
 use cairn::backend::{KvDtype, SampleSpec, sample_row};
 use cairn::bundle::Bundle;
-use cairn::model::{BackendKind, Cache, Engine, LoadOptions, Step, StepRow, load};
+use cairn::model::{BackendKind, Cache, Engine, LoadOptions, Piece, Step, StepRow, load};
 
 const LENGTH: usize = 200;
 
@@ -140,7 +140,7 @@ pub fn any_history_leaves_the_state_of_its_tokens(subject: &Subject, seed: u64, 
     for round in 0..rounds {
         history.round = round;
         let below = |n: usize, history: &mut History<'_>| history.random.below(n);
-        match below(10, &mut history) {
+        match below(11, &mut history) {
             0 | 1 if history.cache.len() < LENGTH => {
                 let n = 1 + below(40, &mut history);
                 history.prefill(n);
@@ -154,6 +154,7 @@ pub fn any_history_leaves_the_state_of_its_tokens(subject: &Subject, seed: u64, 
             }
             6 => history.interrupted_prefill(),
             7 | 8 => history.decode(),
+            9 => history.put_aside(),
             _ => history.step_together(),
         }
         history.check("");
@@ -182,6 +183,48 @@ impl History<'_> {
         let len = self.random.below(self.cache.len() + 1);
         self.engine.truncate(&mut self.cache, len).unwrap();
         assert_eq!(self.cache.len(), len);
+    }
+
+    /// Some of the sequence goes out as bytes, and comes back in pieces, some of which
+    /// have a state.
+    fn put_aside(&mut self) {
+        let len = self.cache.len();
+        if len == 0 {
+            return;
+        }
+        let keep = self.random.below(len);
+        let end = keep + 1 + self.random.below(len - keep);
+        let persist = self.engine.persist().unwrap();
+        let mut pieces = Vec::new();
+        let mut start = keep;
+        while start < end {
+            let to = end.min(start + 1 + self.random.below(70));
+            let state = match self.random.below(3) {
+                0 => None,
+                1 => persist.state(&mut self.cache, to).unwrap(),
+                _ => {
+                    let mut cut = self.cache.fork();
+                    self.engine.truncate(&mut cut, to).unwrap();
+                    persist.state(&mut cut, to).unwrap()
+                }
+            };
+            pieces.push(Piece {
+                tokens: self.cache.tokens()[start..to].to_vec(),
+                rows: persist.rows(&mut self.cache, start..to).unwrap(),
+                state,
+            });
+            start = to;
+        }
+        let exact = pieces.last().is_some_and(|piece| piece.state.is_some());
+        // What is there to be replaced is a fork's.
+        let mut restored = self.cache.fork();
+        let mut pieces = pieces.into_iter();
+        let imported = persist.append(&mut restored, keep, &mut pieces).unwrap();
+        assert!(!imported.refused);
+        assert!(imported.replayed <= 2 * self.engine.info().layers);
+        assert!(!exact || imported.replayed == 0);
+        assert_eq!(restored.tokens(), &self.cache.tokens()[..end]);
+        self.cache = restored;
     }
 
     /// It leaves whole chunks, or nothing.
@@ -335,4 +378,43 @@ pub fn a_refused_call_changes_nothing(subject: &Subject) {
     assert_eq!(engine.truncate(&mut cache, 11).unwrap(), 0);
     assert_eq!(engine.truncate(&mut cache, 10).unwrap(), 0);
     assert_eq!(cache.tokens(), good);
+}
+
+/// Pieces of the wrong size, with ids that there are none of, or with numbers that are
+/// not finite.
+pub fn a_piece_that_can_not_be_is_refused(subject: &Subject) {
+    let engine = subject.engine(64);
+    let persist = engine.persist().unwrap();
+    let vocab = engine.info().vocab;
+    let tokens = Random(4).tokens(30, vocab);
+    let mut full = engine.new_cache();
+    prefill(&*engine, &mut full, &tokens);
+    let piece = Piece {
+        tokens: tokens[10..].to_vec(),
+        rows: persist.rows(&mut full, 10..30).unwrap(),
+        state: persist.state(&mut full, 30).unwrap(),
+    };
+    let infinite = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[40..44].copy_from_slice(&[0, 0x7c, 0x80, 0x7f]);
+        bytes
+    };
+    let state = piece.state.clone().unwrap();
+    let mut cases = vec![piece.clone(); 6];
+    cases[0].tokens[3] = vocab as u32;
+    cases[1].tokens.pop();
+    cases[2].rows.pop();
+    cases[3].rows = infinite(&piece.rows);
+    cases[4].state = Some(state[4..].to_vec());
+    cases[5].state = Some(infinite(&state));
+    let want = fresh(&*engine, &tokens[..10], 3);
+    for (at, case) in cases.into_iter().enumerate() {
+        let mut cache = full.fork();
+        let imported = persist
+            .append(&mut cache, 10, &mut [case, piece.clone()].into_iter())
+            .unwrap();
+        assert!(imported.refused, "{at}");
+        assert_eq!(cache.tokens(), &tokens[..10], "{at}");
+        subject.compare(&probe(&*engine, &cache, 3), &want, &format!("case {at}"));
+    }
 }

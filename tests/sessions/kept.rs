@@ -9,6 +9,9 @@ use std::process::{Child, Stdio};
 use crate::world::World;
 use serde_json::{Value, json};
 
+/// Of the demo model.
+const LAYERS: u64 = 4;
+
 const TASK: [&str; 9] = [
     "--output",
     "jsonl",
@@ -33,11 +36,24 @@ fn a_killed_turn_goes_on_with_the_same_tokens() {
         .filter_map(|entry| entry["ids"].as_array().map(Vec::len))
         .sum();
     assert!(tokens > 40, "{whole:?}");
+    let mut checked = 0;
     for n in [1, 2, 9, 16, 23] {
         world.killed_at(&TASK, n);
         let id = world.ids()[0].clone();
         let resume = ["repl", "--output", "jsonl", "--resume", &id];
+        let kept = fs::metadata(world.log(&id).with_file_name("tokens.bin"));
         let text = world.good(&resume);
+        // A record of a token is that long at least; the first one is the answer's.
+        if kept.is_ok_and(|kept| kept.len() > 100) {
+            let usage = { text.lines() }
+                .map(|line| serde_json::from_str(line).unwrap())
+                .find(|object: &Value| object["type"] == "usage");
+            let usage = usage.unwrap();
+            let cost = |name| usage[name].as_u64().unwrap();
+            assert!(cost("prefilled") <= 64, "{usage}");
+            assert!(cost("replayed") <= 2 * LAYERS, "{usage}");
+            checked += 1;
+        }
         // The whole turn is told again, what was known before included.
         let done = text.lines().last().unwrap();
         let done: Value = serde_json::from_str(done).unwrap();
@@ -48,6 +64,7 @@ fn a_killed_turn_goes_on_with_the_same_tokens() {
         assert_eq!(world.good(&resume), "");
         world.good(&["sessions", "rm", &id]);
     }
+    assert!(checked > 0);
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub(super) fn strip(dim: usize, d: usize) -> usize {
 }
 
 /// Where dimension `d` of a slot's value is, from the start of the values.
-fn value_at(dim: usize, d: usize, slot: usize) -> usize {
+pub(super) fn value_at(dim: usize, d: usize, slot: usize) -> usize {
     let start = d / STRIP * STRIP;
     start * BLOCK + slot * strip(dim, start) + d - start
 }
@@ -122,6 +122,10 @@ impl Kv {
         self.heads
     }
 
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
     pub(super) fn dtype(&self) -> KvDtype {
         self.dtype
     }
@@ -132,11 +136,7 @@ impl Kv {
     pub(super) fn grow(&mut self, rows: usize) {
         let first = self.len / BLOCK;
         self.len += rows;
-        let size = match self.dtype {
-            KvDtype::F16 => 2,
-            KvDtype::F32 => 4,
-        };
-        let bytes = self.heads * head_len(self.dim) * size;
+        let bytes = self.heads * head_len(self.dim) * self.dtype.size();
         let slabs = &self.slabs;
         let blocks = self.len.div_ceil(BLOCK);
         self.blocks

@@ -13,6 +13,7 @@ mod experts;
 mod head;
 mod huge;
 mod kv;
+mod kv_bytes;
 mod lanes;
 mod level;
 mod linear;
@@ -29,6 +30,8 @@ mod slab;
 mod streams;
 mod tensor;
 mod weight;
+
+use std::ops::Range;
 
 use super::{
     AttentionShape, Backend, CcaWeights, ExpertWeights, HeadAudit, HeadReads, KvDtype,
@@ -186,6 +189,26 @@ impl Backend for CpuBackend {
         CcaState {
             frames: vec![0.0; shape.context_frames() * shape.channels()],
             previous: vec![0.0; shape.half_values()],
+        }
+    }
+
+    fn read_kv(&self, kv: &Kv, positions: Range<usize>) -> Vec<u8> {
+        kv.to_bytes(positions)
+    }
+
+    fn write_kv(&self, kv: &mut Kv, positions: usize, bytes: &[u8]) {
+        kv.append_bytes(positions, bytes);
+    }
+
+    fn read_cca(&self, state: &CcaState) -> Vec<f32> {
+        [&state.frames[..], &state.previous[..]].concat()
+    }
+
+    fn write_cca(&self, shape: &AttentionShape, numbers: &[f32]) -> CcaState {
+        let (frames, previous) = numbers.split_at(numbers.len() - shape.half_values());
+        CcaState {
+            frames: frames.to_vec(),
+            previous: previous.to_vec(),
         }
     }
 

@@ -8,6 +8,7 @@ use mlx_rs::{Array, ops};
 
 use super::MlxBackend;
 use super::raw;
+use super::sample::host;
 use super::tensor::{Tensor, int};
 use super::weight::{Store, Weight};
 use crate::backend::kernels::dispatch::{Operation, kernel_for};
@@ -30,6 +31,23 @@ impl CcaState {
         Self {
             frames: super::faults::zeros(&[shape.context_frames(), shape.channels()]),
             previous: super::faults::zeros(&[shape.half_values()]),
+        }
+    }
+
+    /// Frames, oldest first, then the delayed value half.
+    pub fn numbers(&self) -> Result<Vec<f32>> {
+        let mut numbers = host::<f32>(&self.frames.contiguous()?)?;
+        numbers.extend(host::<f32>(&self.previous.contiguous()?)?);
+        Ok(numbers)
+    }
+
+    /// The state of these numbers, as many as [`CcaState::numbers`] gives.
+    pub fn of(shape: &AttentionShape, numbers: &[f32]) -> Self {
+        let (frames, previous) = numbers.split_at(numbers.len() - shape.half_values());
+        let extents = [int(shape.context_frames()), int(shape.channels())];
+        Self {
+            frames: Array::from_slice(frames, &extents),
+            previous: Array::from_slice(previous, &[int(previous.len())]),
         }
     }
 }

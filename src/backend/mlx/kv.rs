@@ -2,10 +2,14 @@
 //! the end. Appending writes in place as long as no fork holds the same array,
 //! because MLX then gives the old buffer to the new array.
 
+use std::ops::Range;
+
+use half::f16;
 use mlx_rs::error::Exception;
 use mlx_rs::{Array, Dtype, ops};
 
 use super::raw;
+use super::sample::host;
 use super::tensor::int;
 use crate::backend::{KvDtype, KvStore};
 
@@ -96,6 +100,56 @@ impl Kv {
             ops::concatenate(&[k, self.room(missing)?], 2)?,
             ops::concatenate(&[v, self.room(missing)?], 2)?,
         ])
+    }
+
+    /// Keys of these positions, `[positions, heads * dim]`, then values, as stored.
+    pub fn to_bytes(&self, positions: Range<usize>) -> Result<Vec<u8>> {
+        let Some(arrays) = &self.arrays else {
+            return Ok(Vec::new());
+        };
+        let start = [0, 0, positions.start, 0];
+        let stop = [1, self.heads, positions.end, self.dim];
+        let mut bytes = Vec::new();
+        for array in arrays {
+            let rows = raw::slice(array, &start, &stop)?
+                .transpose_axes(&[0, 2, 1, 3])?
+                .contiguous()?;
+            match self.dtype {
+                KvDtype::F16 => host::<f16>(&rows)?
+                    .iter()
+                    .for_each(|x| bytes.extend_from_slice(&x.to_ne_bytes())),
+                KvDtype::F32 => host::<f32>(&rows)?
+                    .iter()
+                    .for_each(|x| bytes.extend_from_slice(&x.to_ne_bytes())),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Appends what [`Kv::to_bytes`] gave for `rows` positions. All of it is finite,
+    /// so it is stored as it was.
+    pub fn append_bytes(&mut self, rows: usize, bytes: &[u8]) -> Result<()> {
+        let numbers: Vec<f32> = match self.dtype {
+            KvDtype::F16 => {
+                let (halves, _) = bytes.as_chunks::<2>();
+                halves
+                    .iter()
+                    .map(|&x| f16::from_ne_bytes(x).to_f32())
+                    .collect()
+            }
+            KvDtype::F32 => {
+                let (singles, _) = bytes.as_chunks::<4>();
+                singles.iter().map(|&x| f32::from_ne_bytes(x)).collect()
+            }
+        };
+        let width = self.heads * self.dim;
+        if numbers.len() != 2 * rows * width {
+            return Err(Exception::custom("rows of another shape"));
+        }
+        let (keys, values) = numbers.split_at(rows * width);
+        let extents = [int(rows), int(width)];
+        let [keys, values] = [keys, values].map(|rows| Array::from_slice(rows, &extents));
+        self.append(&keys, &values, rows)
     }
 
     /// Keys and values of the stored positions, `[1, heads, len, dim]`.

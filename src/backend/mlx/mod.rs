@@ -27,6 +27,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::path::Path;
 
 use mlx_rs::error::Exception;
@@ -218,6 +219,22 @@ impl Backend for MlxBackend {
 
     fn cca_state(&self, shape: &AttentionShape) -> CcaState {
         CcaState::zeros(shape)
+    }
+
+    fn read_kv(&self, kv: &Kv, positions: Range<usize>) -> Vec<u8> {
+        self.faults.or(kv.to_bytes(positions), Vec::new)
+    }
+
+    fn write_kv(&self, kv: &mut Kv, positions: usize, bytes: &[u8]) {
+        self.faults.or(kv.append_bytes(positions, bytes), || ());
+    }
+
+    fn read_cca(&self, state: &CcaState) -> Vec<f32> {
+        self.faults.or(state.numbers(), Vec::new)
+    }
+
+    fn write_cca(&self, shape: &AttentionShape, numbers: &[f32]) -> CcaState {
+        CcaState::of(shape, numbers)
     }
 
     fn read(&self, tensor: &Tensor) -> Vec<f32> {

@@ -102,6 +102,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub backend: Option<BackendName>,
 
+    /// Keep what was computed of prompts on disk, and take it from there [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub cache: Option<Switch>,
+
     /// Let the model reason before it answers [default: by bundle]
     #[arg(long, value_name = "on|off")]
     pub thinking: Option<Switch>,
@@ -153,6 +157,7 @@ impl RunArgs {
             threads: self.threads.or(outer.threads),
             full_head: self.full_head || outer.full_head,
             backend: self.backend.or(outer.backend),
+            cache: self.cache.or(outer.cache),
             thinking: self.thinking.or(outer.thinking),
             output: self.output.or(outer.output),
             profile: self.profile.or(outer.profile),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::BackendName;
 use super::numbers::{positive, threads};
+use super::{BackendName, Switch};
 
 #[derive(Debug, Args)]
 pub struct SessionsArgs {
@@ -79,6 +79,10 @@ pub struct ReplayArgs {
     /// Prefill in chunks of N tokens
     #[arg(long, value_name = "N", value_parser = positive)]
     pub chunk: Option<usize>,
+
+    /// Use what is kept of prompts on disk, or compute all of it
+    #[arg(long, value_name = "on|off")]
+    pub cache: Option<Switch>,
 
     /// What to compute on [default: mlx on Apple Silicon, cpu elsewhere]
     #[arg(long, value_name = "NAME")]

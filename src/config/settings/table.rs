@@ -170,7 +170,7 @@ pub const SETTINGS: [Setting; 26] = [
         kind: Kind::Switch,
         default: Default::Value("on"),
         who: Who::Profiles,
-        flag: None,
+        flag: Some("--cache"),
         help: "keep what the model has read on disk, for the next start",
     },
     Setting {

@@ -58,6 +58,10 @@ impl<B: Backend> Zaya<B> {
         &self.config
     }
 
+    pub fn shape(&self) -> &AttentionShape {
+        &self.shape
+    }
+
     /// Embedding and head.
     pub fn embed(&self) -> &B::Weight {
         &self.weights.embed

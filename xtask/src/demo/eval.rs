@@ -127,6 +127,7 @@ fn reply(
         max_tokens: 300,
         context: bundle.context,
         thinking: None,
+        boundaries: Vec::new(),
     };
     let mut events = Vec::new();
     for event in generator.submit(request, Cancel::default()) {
@@ -134,7 +135,7 @@ fn reply(
             Event::Token(token) => events.extend(parser.push(Some(token.id), &token.text)),
             Event::Finished { tail, .. } => events.extend(parser.push(None, &tail)),
             Event::Failed(reason) => bail!("generation failed: {reason}"),
-            Event::Prefill { .. } | Event::Started(_) => {}
+            Event::Prefill { .. } | Event::Notice(_) | Event::Started(_) => {}
         }
     }
     events.extend(parser.finish());
