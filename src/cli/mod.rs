@@ -12,6 +12,7 @@ mod exit;
 mod folders;
 pub mod inspect;
 mod load;
+mod logs;
 mod look;
 mod models;
 mod panics;

@@ -84,6 +84,9 @@ pub fn agent_with(chosen: &Chosen, model: Option<&Path>, stop: &Stop) -> Result<
         .for_each(|user| agent.keep_rules_in(user));
     agent.warn(permitted.warnings);
     agent.warn(left);
+    for notice in agent.notices() {
+        tracing::info!(notice);
+    }
     Ok(agent)
 }
 
