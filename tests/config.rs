@@ -347,3 +347,83 @@ fn rules_of_all_layers_are_shown() {
         assert!(row.contains(rule) && row.ends_with(layer), "{shown}");
     }
 }
+
+fn log(place: &Place) -> String {
+    let path = place.home.path().join("state/cairn/logs/cairn.log");
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn the_log_says_what_happened_and_nothing_of_what_was_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    std::fs::write(place.work.path().join("notes-of-ada.txt"), "CONFIDENTIAL\n").unwrap();
+    let prompt = "read notes-of-ada.txt";
+    let output = place.run(&["--log-level", "trace", "--prompt", prompt]);
+    assert!(
+        text(&output.stdout).contains("CONFIDENTIAL"),
+        "{}",
+        text(&output.stderr)
+    );
+    let log = log(&place);
+    for part in [
+        "INFO [",
+        "cairn starts version=",
+        "bundle loaded",
+        "model call prompt=",
+        "tool call tool=read_file ok=true",
+        "turn ended session=",
+        "cairn ends status=0",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    for secret in ["CONFIDENTIAL", "notes-of-ada"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    assert!(
+        log.lines()
+            .all(|line| line.starts_with("20") && line[..30].contains("Z ")),
+        "{log}"
+    );
+    let path = place.home.path().join("state/cairn/logs/cairn.log");
+    let mode = std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_log_has_a_level_and_may_be_off() {
+    let place = Place::new();
+    place.config("log.level = \"off\"\n");
+    assert_eq!(
+        status(&place.run(&["--model", "/nowhere", "--prompt", "x"])),
+        3
+    );
+    assert_eq!(log(&place), "");
+    let output = place.run(&[
+        "--log-level",
+        "error",
+        "--model",
+        "/nowhere",
+        "--prompt",
+        "x",
+    ]);
+    assert_eq!(status(&output), 3);
+    let log = log(&place);
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(
+        log.contains(" ERROR [") && log.contains("/nowhere: can't be opened"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_log_that_can_not_be_written_is_one_warning() {
+    let place = Place::new();
+    let folder = place.home.path().join("state/cairn");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("logs"), "").unwrap();
+    let output = place.run(&["--prompt", "list the files"]);
+    assert_eq!(status(&output), 0);
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("warning: the log ").count(), 1, "{said}");
+}

@@ -63,3 +63,31 @@ fn every_subcommand_of_help_is_named() {
         assert!(ways.contains(&format!("`cairn {name}")), "cairn {name}");
     }
 }
+
+/// Keys, defaults and what projects may say are those of the table in the program.
+#[test]
+fn every_setting_is_in_its_table() {
+    use cairn::config::settings::{SETTINGS, Who};
+    let rows: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let projects = match setting.who {
+                Who::User | Who::Profiles => "no",
+                Who::Projects => "yes",
+                Who::Tightened => "tighten",
+            };
+            format!(
+                "| `{}` | {} | {} | {projects} |",
+                setting.key,
+                setting.default_text(),
+                setting.help
+            )
+        })
+        .collect();
+    let table = rows.join("\n");
+    let readme = include_str!("../README.md");
+    assert!(
+        readme.contains(&format!("|---|---|---|---|\n{table}\n\n")),
+        "{table}"
+    );
+}

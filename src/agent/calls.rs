@@ -1,5 +1,7 @@
 //! Calls of tools: announced, decided by the policy or the user, and run.
 
+use std::time::Instant;
+
 use super::driver::Agent;
 use super::entry::{Kind, ToolResult, Verdict};
 use super::event::{Approval, Event, Front, Question};
@@ -64,6 +66,7 @@ impl Agent {
                 return;
             }
         };
+        tracing::info!(tool = call.name, ?verdict, "permission");
         self.record(
             Kind::Permission {
                 call_id: call.id,
@@ -114,7 +117,17 @@ impl Agent {
     pub(super) fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
         self.announce(&call.id, front);
         self.record(Kind::ToolStarted { call: call.clone() }, front);
+        let since = Instant::now();
         let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        tracing::info!(
+            tool = call.name,
+            ok = outcome.ok,
+            refused = outcome.refused,
+            truncated = outcome.truncated,
+            bytes = outcome.output.len(),
+            seconds = since.elapsed().as_secs_f32(),
+            "tool call"
+        );
         let kind = Kind::ToolResult(ToolResult {
             call_id: call.id,
             ok: outcome.ok,

@@ -183,6 +183,11 @@ impl Agent {
         }
         self.stop.finish();
         self.tell_ended(front);
+        tracing::info!(
+            session = self.session.id(),
+            reason = reason.word(),
+            "turn ended"
+        );
         let done = Done {
             reason,
             // Without the white space that was not shown either.
@@ -232,6 +237,7 @@ impl Agent {
                             }
                         }
                         Err(message) => {
+                            tracing::error!("model call failed: {message}");
                             front.event(&Event::Error {
                                 message: message.clone(),
                             });
@@ -316,6 +322,7 @@ impl Agent {
     /// goes on in memory.
     pub(super) fn record(&mut self, kind: Kind, front: &mut dyn Front) {
         if let Err(error) = self.session.record(kind) {
+            tracing::warn!("the session log can't be written: {error}");
             front.event(&Event::Notice {
                 text: unwritten(&error),
             });

@@ -120,10 +120,12 @@ impl Model {
         for event in self.generator.submit(request, cancel.clone()) {
             match event {
                 generate::Event::Prefill { done, total } => {
+                    tracing::trace!(done, total, "prefill");
                     front.event(&Event::Prefill { done, total });
                 }
                 generate::Event::Notice(text) => front.event(&Event::Notice { text }),
                 generate::Event::Started(prompt) => {
+                    tracing::debug!(seconds = since.elapsed().as_secs_f32(), "prompt read");
                     usage = Some(prompt);
                     self.stats.prefill_seconds += since.elapsed().as_secs_f64();
                     since = Instant::now();
@@ -138,6 +140,19 @@ impl Model {
                     self.stats.decode_seconds += since.elapsed().as_secs_f64();
                     let mut answer = collector.finish(&tail, ids, reason, front);
                     answer.trace = notes.finish(front);
+                    if let Some(usage) = usage {
+                        tracing::info!(
+                            prompt = usage.prompt,
+                            reused = usage.reused,
+                            loaded = usage.loaded,
+                            prefilled = usage.prefilled,
+                            replayed = usage.replayed,
+                            generated = answer.ids.len(),
+                            decode_seconds = since.elapsed().as_secs_f32(),
+                            finish = ?answer.finish,
+                            "model call"
+                        );
+                    }
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
                     self.remember(prepared, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::chosen::Chosen;
 use super::setup::Failure;
@@ -27,6 +28,7 @@ pub struct Loaded {
 /// With the one line that says what is wrong with the bundle.
 pub fn load(dir: Option<&Path>, chosen: &Chosen, chunk: Option<usize>) -> Result<Loaded, Failure> {
     let name = dir.map_or(demo::NAME.to_owned(), |dir| dir.display().to_string());
+    let since = Instant::now();
     announced(&name, || {
         let bundle = match dir {
             Some(dir) => Bundle::open(dir),
@@ -34,8 +36,16 @@ pub fn load(dir: Option<&Path>, chosen: &Chosen, chunk: Option<usize>) -> Result
         };
         let bundle = bundle.map_err(|e| Failure::new(Reason::Bundle, e.to_string()))?;
         let engine = engine(&bundle, chosen, chunk)?;
+        tracing::info!(
+            bundle = name,
+            fingerprint = bundle.fingerprint,
+            backend = engine.info().backend,
+            seconds = since.elapsed().as_secs_f32(),
+            "bundle loaded"
+        );
         Ok(Loaded { bundle, engine })
     })
+    .inspect_err(|failure: &Failure| tracing::error!(bundle = name, "{}", failure.message))
 }
 
 fn engine(

@@ -12,7 +12,9 @@ mod exit;
 mod folders;
 pub mod inspect;
 mod load;
+mod logs;
 mod look;
+mod manual;
 mod models;
 mod panics;
 mod permissions;
@@ -73,6 +75,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Models(args)) => models::run(&args, &run),
         Some(Command::Bench(args)) => bench::run(&args, run),
         Some(Command::Inspect(args)) => look::inspect(&args, run),
+        Some(Command::Completions(args)) => manual::completions(args.shell),
+        Some(Command::Man(args)) => manual::run(&args),
         Some(Command::Debug(DebugCommand::Logits(args))) => look::logits(&args),
         Some(Command::Debug(DebugCommand::Render(args))) => look::render(&args),
         Some(Command::Debug(DebugCommand::Parse(args))) => look::parse(&args),

@@ -14,12 +14,10 @@ pub fn install() {
         let place = info
             .location()
             .map_or(String::new(), |at| format!("{}:{}", at.file(), at.line()));
+        let line = line(message(info.payload()), &place);
         // Without stderr the status still says it.
-        let _ = writeln!(
-            io::stderr(),
-            "cairn: {}",
-            line(message(info.payload()), &place)
-        );
+        let _ = writeln!(io::stderr(), "cairn: {line}");
+        tracing::error!("{line}");
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             default(info);
         }

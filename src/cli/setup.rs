@@ -156,6 +156,9 @@ fn put_together(
         Some(Err(line)) => agent.warn(vec![line]),
         None => {}
     }
+    for notice in agent.notices() {
+        tracing::info!(notice);
+    }
     Ok(agent)
 }
 

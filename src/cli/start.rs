@@ -4,6 +4,7 @@ use std::io::{self, BufReader, IsTerminal};
 
 use super::args::{Output, RunArgs};
 use super::chosen::{Chosen, Project};
+use super::logs;
 use super::session::Begin;
 use super::setup::{self, Failure};
 use super::signals::{self, Manner};
@@ -25,11 +26,21 @@ pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
         Ok(begun) => begun,
         Err(failure) => return misuse(&failure.message, run.output.unwrap_or_default()),
     };
-    match (texts, chosen.output()) {
+    logs::install(&chosen.settings.log_level());
+    let output = chosen.output();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        prompts = texts.len(),
+        ?output,
+        "cairn starts"
+    );
+    let exit = match (texts, output) {
         ([], Output::Text) => repl(&chosen, begin),
         ([], Output::Jsonl) => lines(&chosen, begin),
         (texts, _) => prompts(texts, &chosen, begin),
-    }
+    };
+    tracing::info!(status = exit.code(), "cairn ends");
+    exit
 }
 
 /// `--prompt`: turns of one conversation, then the end.

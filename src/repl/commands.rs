@@ -1,5 +1,7 @@
 //! The slash commands, in one table: help and dispatch come from it.
 
+use crate::config::settings::distance;
+
 /// What a command does; the REPL acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -171,22 +173,6 @@ fn nearest(name: &str) -> &'static str {
         .iter()
         .min_by_key(|command| distance(name, command.name))
         .map_or("help", |command| command.name)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod sessions;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 pub use bench::BenchArgs;
 pub use config::{ConfigArgs, ConfigCommand};
@@ -68,6 +69,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Compare what this machine computes with plain references, kernel by kernel
     SelftestKernels(SelftestArgs),
+    /// Print the completions of a shell: `source <(cairn completions bash)`
+    Completions(CompletionsArgs),
+    /// Print the manual page: `cairn man > cairn.1`
+    Man(ManArgs),
     /// Look inside: logits, prompts, parsing
     #[command(subcommand)]
     Debug(DebugCommand),
@@ -107,6 +112,20 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this folder instead
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
