@@ -11,13 +11,13 @@ use super::exit::{Exit, Reason};
 use super::log::{Journal, Session};
 use super::machine::Rules;
 use super::model::{Model, Stats};
-use super::settings::{Settings, default_thinking, draw_seed};
+use super::settings::{Calls, Settings, default_thinking, draw_seed};
 use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::chat::{Renderer, Thinking};
 use crate::config::User;
-use crate::generate::{Cancel, Generator};
+use crate::generate::{Cancel, Generator, Grammar};
 use crate::model::Engine;
 use crate::sandbox::Permission;
 use crate::tools::{self, Detail, Toolbox};
@@ -81,6 +81,14 @@ impl Agent {
             (chosen, support) => chosen.unwrap_or_else(|| default_thinking(support)),
         };
         let seed = settings.seed.unwrap_or_else(draw_seed);
+        let grammar = match settings.calls {
+            Calls::Free => Ok(None),
+            Calls::Constrained => Grammar::compile(&bundle.tokenizer, &specs, &bundle.stop_ids),
+        };
+        let grammar = grammar.unwrap_or_else(|why| {
+            warnings.push(format!("tool calls are not held to a grammar: {why}"));
+            None
+        });
         let model = Model {
             generator: Generator::start(engine, Arc::clone(&bundle.tokenizer))
                 .map_err(|e| format!("the generation thread can't be started: {e}"))?,
@@ -89,6 +97,7 @@ impl Agent {
             stop_ids: bundle.stop_ids.clone(),
             context: bundle.context,
             specs,
+            grammar,
             system,
             thinking,
             sampling: settings.sampling(persona.as_ref(), thinking, seed),

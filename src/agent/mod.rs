@@ -29,5 +29,5 @@ pub use exit::{Exit, Reason};
 pub use log::{Journal, Session, parse};
 pub use machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};
 pub use model::Stats;
-pub use settings::{Settings, THINKING_BUDGET};
+pub use settings::{Calls, Settings, THINKING_BUDGET};
 pub use stop::{Stop, Stopped};

@@ -15,7 +15,9 @@ use crate::chat::{
     ChatEvent, GenerationPrompt, MarkerIds, Message, Parser, ParserOptions, RenderOptions,
     Renderer, Role, Start, Thinking, ToolSpec,
 };
-use crate::generate::{self, Cancel, Generator, PromptUsage, Request, Sampling, ThinkingBudget};
+use crate::generate::{
+    self, Cancel, Generator, Grammar, PromptUsage, Request, Sampling, ThinkingBudget,
+};
 
 /// What ends a turn in the templates that continuations are made for.
 const END_OF_TURN: &str = "<|im_end|>";
@@ -29,6 +31,8 @@ pub(super) struct Model {
     /// Positions the model may use.
     pub context: usize,
     pub specs: Vec<ToolSpec>,
+    /// What calls of `specs` may be; `None` leaves them to the model.
+    pub grammar: Option<Arc<Grammar>>,
     pub system: String,
     pub thinking: Thinking,
     pub sampling: Sampling,
@@ -85,6 +89,7 @@ impl Model {
             max_tokens,
             context: self.context,
             thinking: self.budget(prepared.start),
+            constraint: self.grammar.clone(),
         };
         let mut collector = Collector {
             parser: Parser::new(ParserOptions {

@@ -27,6 +27,17 @@ pub struct Settings {
     /// Answers of the model in one turn.
     pub max_steps: Option<usize>,
     pub thinking: Option<Thinking>,
+    pub calls: Calls,
+}
+
+/// How tool calls are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// Held to the grammar of the tools that are offered.
+    #[default]
+    Constrained,
+    /// As the model has it.
+    Free,
 }
 
 impl Settings {

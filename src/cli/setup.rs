@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{RunArgs, Switch};
 use super::permitted::Typed;
 use super::{folders, load};
-use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::agent::{Agent, Calls, Exit, Reason, Settings, Stop, Thinking};
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
@@ -62,6 +62,10 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
             Switch::On => Thinking::On,
             Switch::Off => Thinking::Off,
         }),
+        calls: match run.grammar {
+            Some(Switch::Off) => Calls::Free,
+            Some(Switch::On) | None => Calls::Constrained,
+        },
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);

@@ -1,7 +1,9 @@
 //! The decode loop on its own thread: a prompt in, a stream of tokens out. It
 //! owns the engine and the conversation's cache, reuses the longest common
-//! prefix, and can be cancelled at every token and prefill chunk.
+//! prefix, and can be cancelled at every token and prefill chunk. Tool calls are
+//! sampled within a grammar.
 
+mod grammar;
 mod loops;
 mod request;
 mod run;
@@ -12,6 +14,7 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
+pub use grammar::Grammar;
 pub use request::{
     Cancel, Event, FinishReason, PromptUsage, Request, Sampling, ThinkingBudget, Token,
 };

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use super::grammar::{Constraint, Next};
 use super::loops::LoopGuard;
 use super::thinking::Thinking;
 use super::utf8::Utf8Stream;
@@ -75,6 +76,8 @@ impl Run<'_> {
             return Ok(FinishReason::Cancelled);
         };
         let mut thinking = self.request.thinking.clone().map(Thinking::new);
+        let constraint = self.request.constraint.clone();
+        let mut constraint = constraint.map(|grammar| Constraint::new(grammar, &[last]));
         let mut guard = LoopGuard::new();
         let mut token = last;
         loop {
@@ -88,9 +91,18 @@ impl Run<'_> {
             if self.cache.len() + 1 >= self.request.context {
                 return Ok(FinishReason::Context);
             }
-            let forced = thinking.as_mut().and_then(Thinking::forced);
+            let left = (self.request.max_tokens - output.ids.len())
+                .min(self.request.context - 1 - self.cache.len());
+            let next = match (
+                thinking.as_mut().and_then(Thinking::forced),
+                &mut constraint,
+            ) {
+                (Some(id), _) => Next::Forced(id),
+                (None, Some(constraint)) => constraint.next(left),
+                (None, None) => Next::Free,
+            };
             let position = self.cache.len() + 1;
-            let step = self.step(token, forced, position, &output.ids)?;
+            let step = self.step(token, &next, position, &output.ids)?;
             if output.ids.is_empty() {
                 // The next turn starts where this prompt ended: its template
                 // drops the reasoning that follows.
@@ -107,6 +119,9 @@ impl Run<'_> {
             if let Some(thinking) = &mut thinking {
                 thinking.push(token);
             }
+            if let Some(constraint) = &mut constraint {
+                constraint.push(token);
+            }
             let bytes = self.loaded.tokenizer.token_bytes(token).unwrap_or_default();
             self.send(Event::Token(Token {
                 id: token,
@@ -117,7 +132,7 @@ impl Run<'_> {
                 exact_logprobs: step.stats.exact,
                 top: step.stats.top,
                 experts: step.routes,
-                forced: forced.is_some(),
+                forced: matches!(next, Next::Forced(_)),
             }));
             if guard.push(token) {
                 return Ok(FinishReason::Loop);
@@ -156,11 +171,16 @@ impl Run<'_> {
     fn step(
         &mut self,
         token: u32,
-        forced: Option<u32>,
+        next: &Next,
         position: usize,
         generated: &[u32],
     ) -> Result<Step, Error> {
         let s = &self.request.sampling;
+        let (allowed, forced) = match next {
+            Next::Free => (self.loaded.decodable.clone(), None),
+            Next::OneOf(mask) => (Some(Arc::clone(mask)), None),
+            Next::Forced(id) => (self.loaded.decodable.clone(), Some(*id)),
+        };
         let penalised = s.repetition_penalty != 1.0 || s.presence_penalty != 0.0;
         let spec = SampleSpec {
             temperature: s.temperature,
@@ -176,7 +196,7 @@ impl Run<'_> {
             },
             seed: s.seed,
             position: position as u64,
-            allowed: self.loaded.decodable.clone(),
+            allowed,
             forced,
         };
         let row = StepRow {

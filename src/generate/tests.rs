@@ -82,6 +82,7 @@ impl Demo {
             max_tokens: 100,
             context: 3000,
             thinking: None,
+            constraint: None,
         }
     }
 

@@ -90,6 +90,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "on|off")]
     pub thinking: Option<Switch>,
 
+    /// Hold tool calls to what the tools take [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub grammar: Option<Switch>,
+
     /// Text for people, or one JSON object per line [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<Output>,
@@ -127,6 +131,7 @@ impl RunArgs {
             full_head: self.full_head || outer.full_head,
             backend: self.backend.or(outer.backend),
             thinking: self.thinking.or(outer.thinking),
+            grammar: self.grammar.or(outer.grammar),
             output: self.output.or(outer.output),
         }
     }

@@ -1,6 +1,7 @@
 //! The jobs of `--long`: what needs material from beside the repository, the
 //! shapes of a real model, or more time than a push should take.
 
+use cairn::agent::Calls;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -83,7 +84,7 @@ fn demo_bundle() -> Result<String> {
 }
 
 fn demo_score(model: &Path, expected: f64) -> Result<String> {
-    let score = demo::measure(model, None, |miss| println!("{miss}"))?;
+    let score = demo::measure(model, None, Calls::Constrained, |miss| println!("{miss}"))?;
     let (right, all) = score.total();
     let percent = score.percent();
     ensure!(
