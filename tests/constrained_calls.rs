@@ -208,9 +208,11 @@ impl Model {
     }
 
     /// Samples calls; every one has to fit. Returns the tokens of all.
-    fn all_fit(&self, prompt: &[u32], calls: u64) -> usize {
+    fn all_fit(&self, prompts: &[Vec<u32>], calls: u64) -> usize {
         let (mut seen, mut tokens) = (std::collections::BTreeSet::new(), 0);
         for seed in 0..calls {
+            // One after the other, so that the cache holds its prompt.
+            let prompt = &prompts[seed as usize * prompts.len() / calls as usize];
             let sampled = self.sample(prompt, seed, Some(Arc::clone(&self.grammar)));
             match self.read(&sampled) {
                 Ok(call) => seen.insert(call.name),
@@ -231,7 +233,7 @@ fn demo() -> Bundle {
 }
 
 /// Up to where the answer has reasoned.
-fn demo_prompt(model: &Model) -> Vec<u32> {
+fn demo_prompt(model: &Model, request: &str) -> Vec<u32> {
     let message = |role, content: &str| Message {
         role,
         content: content.into(),
@@ -240,10 +242,7 @@ fn demo_prompt(model: &Model) -> Vec<u32> {
         tool_call_id: None,
     };
     let system = { model.bundle.persona.as_ref() }.map_or("", |persona| &persona.system_prompt);
-    let messages = [
-        message(Role::System, system),
-        message(Role::User, "which files are in src?"),
-    ];
+    let messages = [message(Role::System, system), message(Role::User, request)];
     let options = RenderOptions {
         thinking: Thinking::Off,
         generation_prompt: GenerationPrompt::Add,
@@ -326,15 +325,21 @@ fn byte_alphabet() -> Vec<String> {
 #[test]
 fn a_thousand_calls_of_the_demo_model_fit() {
     let model = Model::new(demo(), 2, HeadMode::Screened);
-    let prompt = demo_prompt(&model);
-    model.all_fit(&prompt, CALLS);
+    let requests = [
+        "which files are in src?",
+        "read notes.txt",
+        "run the tests",
+        "replace zero by one in src/lib.rs",
+    ];
+    let prompts = requests.map(|request| demo_prompt(&model, request));
+    model.all_fit(&prompts, CALLS);
 }
 
 #[test]
 fn a_thousand_calls_of_random_weights_fit() {
     let model = Model::new(random_weights(), 2, HeadMode::Screened);
     let prompt = model.bundle.tokenizer.encode("<bos>hello");
-    let tokens = model.all_fit(&prompt, CALLS);
+    let tokens = model.all_fit(&[prompt], CALLS);
     // Nothing ends a value there but chance and the bound.
     assert!(tokens > 50 * CALLS as usize, "{tokens}");
 }
@@ -343,7 +348,7 @@ fn a_thousand_calls_of_random_weights_fit() {
 fn the_same_calls_for_any_threads_and_either_head() {
     let run = |threads, head| {
         let model = Model::new(demo(), threads, head);
-        let prompt = demo_prompt(&model);
+        let prompt = demo_prompt(&model, "which files are in src?");
         let calls =
             (0..12).flat_map(|seed| model.sample(&prompt, seed, Some(Arc::clone(&model.grammar))));
         calls
@@ -363,7 +368,7 @@ fn the_same_calls_for_any_threads_and_either_head() {
 #[test]
 fn without_a_grammar_such_calls_do_not_fit() {
     let model = Model::new(demo(), 2, HeadMode::Screened);
-    let prompt = demo_prompt(&model);
+    let prompt = demo_prompt(&model, "which files are in src?");
     let mut bad = 0;
     for seed in 0..20 {
         let mut request = Vec::new();

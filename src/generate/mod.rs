@@ -14,7 +14,7 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
-pub use grammar::Grammar;
+pub use grammar::{Constraint, Grammar, Next};
 pub use request::{
     Cancel, Event, FinishReason, PromptUsage, Request, Sampling, ThinkingBudget, Token,
 };

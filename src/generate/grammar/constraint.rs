@@ -12,14 +12,14 @@ use crate::chat::Place;
 
 /// What the next token may be.
 #[derive(Clone, Debug)]
-pub(in crate::generate) enum Next {
+pub enum Next {
     Free,
     OneOf(Arc<TokenMask>),
     Forced(u32),
 }
 
 /// Follows the calls of one run.
-pub(in crate::generate) struct Constraint {
+pub struct Constraint {
     grammar: Arc<Grammar>,
     call: Option<Call>,
     /// Masks that were computed.

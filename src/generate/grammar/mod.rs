@@ -17,7 +17,7 @@ use llguidance::{Matcher, ParserFactory};
 use crate::backend::TokenMask;
 use crate::bundle::Tokenizer;
 use crate::chat::{CallForm, MarkerIds, Plain, ToolSpec};
-pub(super) use constraint::{Constraint, Next};
+pub use constraint::{Constraint, Next};
 use vocabulary::Vocabulary;
 
 /// Tokens of one parameter's value, unless said otherwise.
