@@ -322,8 +322,7 @@ fn byte_alphabet() -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn a_thousand_calls_of_the_demo_model_fit() {
+fn calls_of_the_demo_model_fit(calls: u64) {
     let model = Model::new(demo(), 2, HeadMode::Screened);
     let requests = [
         "which files are in src?",
@@ -332,7 +331,18 @@ fn a_thousand_calls_of_the_demo_model_fit() {
         "replace zero by one in src/lib.rs",
     ];
     let prompts = requests.map(|request| demo_prompt(&model, request));
-    model.all_fit(&prompts, CALLS);
+    model.all_fit(&prompts, calls);
+}
+
+#[test]
+fn calls_of_the_demo_model_fit_in_short() {
+    calls_of_the_demo_model_fit(CALLS / 10);
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask ci --long runs it"]
+fn a_thousand_calls_of_the_demo_model_fit() {
+    calls_of_the_demo_model_fit(CALLS);
 }
 
 #[test]

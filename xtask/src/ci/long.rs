@@ -1,11 +1,11 @@
 //! The jobs of `--long`: what needs material from beside the repository, the
 //! shapes of a real model, or more time than a push should take.
 
-use cairn::agent::Calls;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use cairn::agent::Calls;
 
 use super::{Job, bits, cargo, emulated, job};
 use crate::jang::Profile;
@@ -14,6 +14,7 @@ use crate::{demo, probe, synth};
 pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
+    job("calls", calls),
     job("head-audit", head_audit),
     job("neon", emulated::neon),
     job("valgrind", emulated::valgrind),
@@ -36,6 +37,12 @@ fn oracle() -> Result<String> {
 fn soak() -> Result<String> {
     let arguments = ["test", "--workspace", "--quiet", "--no-fail-fast"];
     cargo::cargo(&arguments, &[("PROPTEST_CASES", "4096")])
+}
+
+/// A thousand calls of the demo model, sampled within the grammar.
+fn calls() -> Result<String> {
+    let arguments = ["test", "--test", "constrained_calls", "--", "--ignored"];
+    cargo::cargo(&arguments, &[])
 }
 
 /// A million tokens through the screened head and the full one.
