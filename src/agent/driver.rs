@@ -85,7 +85,7 @@ impl Agent {
             (chosen, support) => chosen.unwrap_or_else(|| default_thinking(support)),
         };
         let seed = settings.seed.unwrap_or_else(draw_seed);
-        let model = Model {
+        let mut model = Model {
             generator: Generator::start(engine, Arc::clone(&bundle.tokenizer))
                 .map_err(|e| format!("the generation thread can't be started: {e}"))?,
             renderer: Renderer::for_bundle(bundle).map_err(|e| e.to_string())?,
@@ -93,12 +93,15 @@ impl Agent {
             stop_ids: bundle.stop_ids.clone(),
             context: bundle.context,
             specs,
+            calls: settings.calls.unwrap_or_default(),
+            grammar: None,
             system,
             thinking,
             sampling: settings.sampling(persona.as_ref(), thinking, seed),
             run: None,
             stats: Stats::default(),
         };
+        warnings.extend(model.hold_calls());
         Ok(Self {
             name: bundle.name.clone(),
             support: bundle.thinking,

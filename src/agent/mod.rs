@@ -40,5 +40,5 @@ pub use machine::{Limits, Machine, Rules, UNKNOWN_OUTCOME};
 pub use model::Stats;
 pub use replay::{Difference, Replayed, Results, Side};
 pub use session::{Journal, Session, Sessions};
-pub use settings::{Settings, THINKING_BUDGET};
+pub use settings::{Calls, Settings, THINKING_BUDGET};
 pub use stop::{Stop, Stopped};

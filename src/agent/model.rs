@@ -14,14 +14,16 @@ use super::event::{Event, Front};
 use super::machine::{Machine, Rules};
 use super::notes::Notes;
 use super::present::thousands;
-use super::session::Session;
-use super::settings::THINKING_BUDGET;
+use super::session::{Chosen, Session};
+use super::settings::{Calls, THINKING_BUDGET};
 use crate::bundle::Tokenizer;
 use crate::chat::{
     ChatEvent, GenerationPrompt, MarkerIds, Message, Owner, Parser, ParserOptions, Parts,
     RenderOptions, Renderer, Role, Start, Thinking, ToolSpec,
 };
-use crate::generate::{self, Cancel, Generator, PromptUsage, Request, Sampling, ThinkingBudget};
+use crate::generate::{
+    self, Cancel, Generator, Grammar, PromptUsage, Request, Sampling, ThinkingBudget,
+};
 
 /// What ends a turn in the templates that continuations are made for.
 const END_OF_TURN: &str = "<|im_end|>";
@@ -35,6 +37,9 @@ pub(super) struct Model {
     /// Positions the model may use.
     pub context: usize,
     pub specs: Vec<ToolSpec>,
+    pub calls: Calls,
+    /// What calls of `specs` may be; `None` leaves them to the model.
+    pub grammar: Option<Arc<Grammar>>,
     pub system: String,
     pub thinking: Thinking,
     pub sampling: Sampling,
@@ -71,6 +76,35 @@ pub(super) struct Prepared {
 }
 
 impl Model {
+    /// Holds calls to the tools that are offered, if that is wanted; a line for the user
+    /// if it can't be.
+    pub fn hold_calls(&mut self) -> Option<String> {
+        let grammar = match self.calls {
+            Calls::Free => Ok(None),
+            Calls::Constrained => Grammar::compile(&self.tokenizer, &self.specs, &self.stop_ids),
+        };
+        let (grammar, why) = match grammar {
+            Ok(grammar) => (grammar, None),
+            Err(why) => (None, Some(why)),
+        };
+        self.grammar = grammar;
+        why.map(|why| format!("tool calls are not held to a grammar: {why}"))
+    }
+
+    /// From here on these are in force, for these tools; a line for the user if they
+    /// can't be.
+    pub fn choose(&mut self, chosen: &Chosen, specs: &[ToolSpec]) -> Option<String> {
+        self.sampling = chosen.sampling.clone();
+        self.thinking = chosen.thinking;
+        let same = self.calls == chosen.calls && self.specs == specs;
+        if same {
+            return None;
+        }
+        self.calls = chosen.calls;
+        self.specs = specs.to_vec();
+        self.hold_calls()
+    }
+
     /// Lets the model answer what the machine's conversation ends with.
     pub fn answer(
         &mut self,
@@ -100,6 +134,7 @@ impl Model {
             context: self.context,
             thinking: self.budget(prepared.start),
             boundaries: self.fixed(&prepared.ids).into_iter().collect(),
+            constraint: self.grammar.clone(),
         };
         let mut collector = Collector {
             parser: Parser::new(ParserOptions {

@@ -81,12 +81,11 @@ impl Agent {
         cancel: &Cancel,
     ) -> Result<Option<Replayed>, String> {
         self.model.system.clone_from(&header.system);
-        self.model.specs.clone_from(&header.tools);
-        self.model.sampling = header.settings.sampling.clone();
-        self.model.thinking = header.settings.thinking;
         self.rules.limits = header.settings.limits.clone();
         let mut session = Session::new(Journal::in_memory(), self.rules.clone());
         let mut replayed = Replayed::default();
+        let warning = self.model.choose(&header.settings, &header.tools);
+        replayed.notices.extend(warning);
         for entry in path {
             let mut kind = entry.kind.clone();
             match &entry.kind {
@@ -97,8 +96,8 @@ impl Agent {
                     }
                 }
                 Kind::Settings(chosen) => {
-                    self.model.sampling = chosen.sampling.clone();
-                    self.model.thinking = chosen.thinking;
+                    let warning = self.model.choose(chosen, &header.tools);
+                    replayed.notices.extend(warning);
                 }
                 Kind::Assistant(logged) => {
                     let now = self.again(&mut session, logged, entry.id, cancel)?;

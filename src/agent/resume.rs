@@ -76,6 +76,7 @@ impl Agent {
             sampling: self.model.sampling.clone(),
             thinking: self.model.thinking,
             limits: self.rules.limits.clone(),
+            calls: self.model.calls,
         }
     }
 
@@ -99,7 +100,7 @@ impl Agent {
             &header,
             &self.model.generator.info().numerics,
         ));
-        self.take_up(&header, journal, typed)?;
+        notices.extend(self.take_up(&header, journal, typed)?);
         self.model
             .recall(&self.rules, &self.session.journal().path())?;
         Ok(notices)
@@ -132,7 +133,7 @@ impl Agent {
         let opened = sessions.create_fork(&header, forked);
         let opened = opened.map_err(|error| error.to_string())?;
         let mut notices = opened.notices;
-        self.take_up(&header, opened.journal, typed)?;
+        notices.extend(self.take_up(&header, opened.journal, typed)?);
         if same {
             notices.extend(other_numerics(old, &header.numerics));
             self.model
@@ -147,7 +148,7 @@ impl Agent {
         header: &Header,
         journal: Journal,
         typed: &Settings,
-    ) -> Result<(), String> {
+    ) -> Result<Option<String>, String> {
         let path = journal.path();
         let last = path.iter().rev().find_map(|entry| match &entry.kind {
             Kind::Settings(chosen) => Some(chosen),
@@ -160,16 +161,14 @@ impl Agent {
         }
         self.rules.limits = header.settings.limits.clone();
         self.model.system.clone_from(&header.system);
-        self.model.specs.clone_from(&header.tools);
         self.model.run = None;
         self.session = Session::new(journal, self.rules.clone());
-        self.model.sampling = wanted.sampling.clone();
-        self.model.thinking = wanted.thinking;
+        let warning = self.model.choose(&wanted, &header.tools);
         if wanted != kept {
             // Where that can't be written, the next entry says so.
             let _ = self.session.record(Kind::Settings(wanted));
         }
-        Ok(())
+        Ok(warning)
     }
 
     /// Goes back to before a user's message, or to the beginning where there is none

@@ -4,6 +4,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::machine::Limits;
 use super::session::Chosen;
 use crate::bundle::{Persona, ThinkingSupport};
@@ -28,6 +30,18 @@ pub struct Settings {
     /// Answers of the model in one turn.
     pub max_steps: Option<usize>,
     pub thinking: Option<Thinking>,
+    pub calls: Option<Calls>,
+}
+
+/// How tool calls are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Calls {
+    /// Held to the grammar of the tools that are offered.
+    #[default]
+    Constrained,
+    /// As the model has it.
+    Free,
 }
 
 impl Settings {
@@ -68,6 +82,7 @@ impl Settings {
                 turn_tokens: self.max_tokens.unwrap_or(kept.limits.turn_tokens),
                 ..kept.limits.clone()
             },
+            calls: self.calls.unwrap_or(kept.calls),
         }
     }
 

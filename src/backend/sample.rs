@@ -23,6 +23,11 @@ impl TokenMask {
         Self { bits }
     }
 
+    /// From one bit per id, the lowest first; ids beyond are not allowed.
+    pub fn from_bits(bits: Vec<u64>) -> Self {
+        Self { bits }
+    }
+
     pub fn allows(&self, id: u32) -> bool {
         self.bits
             .get(id as usize / 64)

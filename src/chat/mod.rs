@@ -6,6 +6,7 @@ mod bounds;
 mod content;
 mod error;
 mod event;
+mod grammar;
 mod literal;
 mod markers;
 mod marks;
@@ -22,6 +23,7 @@ mod zaya_xml;
 
 pub use error::Error;
 pub use event::{ChatEvent, coalesce};
+pub use grammar::{CallForm, Place, Plain};
 pub use markers::MarkerIds;
 pub use message::{Message, Role, ToolCall, ToolSpec, name_calls};
 pub use owners::{Owned, Owner, Parts};

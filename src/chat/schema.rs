@@ -9,15 +9,16 @@ use super::{ToolSpec, literal};
 /// Schemas of schemas are followed this far.
 const MAX_DEPTH: usize = 8;
 
+/// What a schema's `type`, or its `anyOf`, allows.
 #[derive(Default)]
-struct Types {
-    string: bool,
-    integer: bool,
-    number: bool,
-    boolean: bool,
-    object: bool,
-    array: bool,
-    null: bool,
+pub(super) struct Types {
+    pub string: bool,
+    pub integer: bool,
+    pub number: bool,
+    pub boolean: bool,
+    pub object: bool,
+    pub array: bool,
+    pub null: bool,
 }
 
 impl Types {
@@ -38,7 +39,7 @@ impl Types {
         }
     }
 
-    fn of(schema: &Value, depth: usize) -> Self {
+    pub fn of(schema: &Value, depth: usize) -> Self {
         let mut types = Self::default();
         types.collect(schema, depth);
         types
@@ -62,6 +63,15 @@ impl Types {
             }
         }
         self.null |= schema["nullable"] == true;
+    }
+
+    /// Whether nothing is said, so that a text is as good as anything.
+    pub fn untyped(&self) -> bool {
+        !self.null && !self.any()
+    }
+
+    fn any(&self) -> bool {
+        self.string || self.integer || self.number || self.boolean || self.object || self.array
     }
 
     fn several(&self) -> bool {

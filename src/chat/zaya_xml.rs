@@ -213,12 +213,17 @@ fn objection(name: &str, arguments: &Map<String, Value>) -> Option<String> {
         || arguments
             .keys()
             .any(|key| key.starts_with("example_parameter_"))
-        || { arguments.values() }.any(|v| v.as_str().is_some_and(|v| v.trim() == "VALUE HERE"));
+        || { arguments.values() }.any(|v| v.as_str().is_some_and(is_example));
     if echo {
         return Some("that is the example from the instructions, not a call".into());
     }
     let nameless = arguments.keys().any(String::is_empty);
     nameless.then(|| "a parameter has no name; write `<parameter=NAME>`".into())
+}
+
+/// The value that stands in instructions for any other.
+pub(super) fn is_example(value: &str) -> bool {
+    value.trim() == "VALUE HERE"
 }
 
 /// A name up to `>`, or to the end of the line or the next tag where `>` is

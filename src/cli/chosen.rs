@@ -185,6 +185,7 @@ fn flags(run: &RunArgs) -> Vec<(&'static str, Value)> {
         ("max_steps", text(&run.max_steps)),
         ("output", word(run.output)),
         ("cache.enabled", word(run.cache)),
+        ("grammar.enabled", word(run.grammar)),
         ("log.level", run.log_level.clone()),
     ];
     let settings = typed

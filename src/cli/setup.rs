@@ -6,7 +6,7 @@ use super::chosen::Chosen;
 use super::permitted::Typed;
 use super::session::{self, Begin};
 use super::{folders, load};
-use crate::agent::{Agent, Exit, Reason, Settings, Stop};
+use crate::agent::{Agent, Calls, Exit, Reason, Settings, Stop};
 use crate::cache::disk::{Identity, Limit, Store};
 use crate::config::settings::{Resolved, Switch};
 use crate::sandbox::launch::{self, Launcher};
@@ -93,7 +93,15 @@ fn typed(chosen: &Chosen) -> Settings {
         max_tokens: run.max_tokens,
         max_steps: run.max_steps,
         thinking: run.thinking.and(chosen.thinking()),
+        calls: run.grammar.map(|_| calls(&chosen.settings)),
         ..Settings::default()
+    }
+}
+
+fn calls(settings: &Resolved) -> Calls {
+    match settings.grammar() {
+        Switch::On => Calls::Constrained,
+        Switch::Off => Calls::Free,
     }
 }
 
@@ -129,6 +137,7 @@ fn put_together(
         max_tokens: found.max_tokens(),
         max_steps: found.max_steps(),
         thinking: chosen.thinking(),
+        calls: Some(calls(found)),
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);

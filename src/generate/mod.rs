@@ -1,7 +1,9 @@
 //! The decode loop on its own thread: a prompt in, a stream of tokens out. It
 //! owns the engine and the conversation's cache, reuses the longest common
-//! prefix, and can be cancelled at every token and prefill chunk.
+//! prefix, and can be cancelled at every token and prefill chunk. Tool calls are
+//! sampled within a grammar.
 
+mod grammar;
 mod keep;
 mod loops;
 mod request;
@@ -13,6 +15,7 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
+pub use grammar::{Constraint, Grammar, Next};
 pub use request::{
     Cancel, Event, FinishReason, PromptUsage, Request, Sampling, ThinkingBudget, Token,
 };

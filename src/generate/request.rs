@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::Grammar;
 use crate::backend::Alternative;
 
 /// How to pick tokens; the names are the field's (see `backend::SampleSpec`).
@@ -65,6 +66,9 @@ pub struct Request {
     /// Lengths of beginnings of the prompt that other prompts will share: what the model
     /// is told first. Where caches are kept, they are kept up to exactly there.
     pub boundaries: Vec<usize>,
+    /// What tool calls may be; `None` leaves them to the model. A prompt whose last
+    /// id opens a call starts within one.
+    pub constraint: Option<Arc<Grammar>>,
 }
 
 /// What a prompt cost: `prompt == reused + prefilled`.
@@ -102,7 +106,8 @@ pub struct Token {
     /// Expert chosen at each layer while predicting it; the number of experts
     /// means "skipped".
     pub experts: Vec<u16>,
-    /// Put there by the thinking budget rather than sampled.
+    /// Put there by the thinking budget, or by the grammar to close a call in
+    /// time, rather than sampled.
     pub forced: bool,
 }
 

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use super::grammar::{Constraint, Next};
 use super::keep::{FromDisk, Keeper, Ledger};
 use super::loops::LoopGuard;
 use super::thinking::Thinking;
@@ -110,12 +111,15 @@ impl Run<'_> {
             return Ok(FinishReason::Context);
         }
         let mut thinking = self.request.thinking.clone().map(Thinking::new);
+        let constraint = self.request.constraint.clone();
+        let mut constraint =
+            constraint.map(|grammar| Constraint::new(grammar, &self.request.prompt));
         let mut guard = LoopGuard::new();
         for &id in &self.request.given {
             // Takes off what was forced.
             thinking.as_mut().and_then(Thinking::forced);
             output.push(id, &self.loaded.tokenizer);
-            if note(id, &mut thinking, &mut guard).is_break() {
+            if note(id, &mut thinking, &mut constraint, &mut guard).is_break() {
                 return Ok(FinishReason::Loop);
             }
         }
@@ -135,9 +139,18 @@ impl Run<'_> {
             if self.cache.len() + 1 >= self.request.context {
                 return Ok(FinishReason::Context);
             }
-            let forced = thinking.as_mut().and_then(Thinking::forced);
+            let left = (self.request.max_tokens - output.ids.len())
+                .min(self.request.context - 1 - self.cache.len());
+            let next = match (
+                thinking.as_mut().and_then(Thinking::forced),
+                &mut constraint,
+            ) {
+                (Some(id), _) => Next::Forced(id),
+                (None, Some(constraint)) => constraint.next(left),
+                (None, None) => Next::Free,
+            };
             let position = self.cache.len() + 1;
-            let step = self.step(token, forced, position, &output.ids)?;
+            let step = self.step(token, &next, position, &output.ids)?;
             if let Some(usage) = usage.take() {
                 // The next turn starts where this prompt ended: its template
                 // drops the reasoning that follows.
@@ -157,7 +170,7 @@ impl Run<'_> {
                 return Ok(FinishReason::Stop);
             }
             let text = output.push(token, &self.loaded.tokenizer);
-            let looping = note(token, &mut thinking, &mut guard);
+            let looping = note(token, &mut thinking, &mut constraint, &mut guard);
             self.send(Event::Token(Token {
                 id: token,
                 text,
@@ -167,7 +180,7 @@ impl Run<'_> {
                 exact_logprobs: step.stats.exact,
                 top: step.stats.top,
                 experts: step.routes,
-                forced: forced.is_some(),
+                forced: matches!(next, Next::Forced(_)),
             }));
             if looping.is_break() {
                 return Ok(FinishReason::Loop);
@@ -267,11 +280,16 @@ impl Run<'_> {
     fn step(
         &mut self,
         token: u32,
-        forced: Option<u32>,
+        next: &Next,
         position: usize,
         generated: &[u32],
     ) -> Result<Step, Error> {
         let s = &self.request.sampling;
+        let (allowed, forced) = match next {
+            Next::Free => (self.loaded.decodable.clone(), None),
+            Next::OneOf(mask) => (Some(Arc::clone(mask)), None),
+            Next::Forced(id) => (self.loaded.decodable.clone(), Some(*id)),
+        };
         let penalised = s.repetition_penalty != 1.0 || s.presence_penalty != 0.0;
         let spec = SampleSpec {
             temperature: s.temperature,
@@ -287,7 +305,7 @@ impl Run<'_> {
             },
             seed: s.seed,
             position: position as u64,
-            allowed: self.loaded.decodable.clone(),
+            allowed,
             forced,
         };
         let row = StepRow {
@@ -301,9 +319,17 @@ impl Run<'_> {
 }
 
 /// Takes note of a generated id; `Break` if it closes a loop.
-fn note(id: u32, thinking: &mut Option<Thinking>, guard: &mut LoopGuard) -> ControlFlow<()> {
+fn note(
+    id: u32,
+    thinking: &mut Option<Thinking>,
+    constraint: &mut Option<Constraint>,
+    guard: &mut LoopGuard,
+) -> ControlFlow<()> {
     if let Some(thinking) = thinking {
         thinking.push(id);
+    }
+    if let Some(constraint) = constraint {
+        constraint.push(id);
     }
     match guard.push(id) {
         true => ControlFlow::Break(()),

@@ -85,6 +85,7 @@ impl Demo {
             context: 3000,
             thinking: None,
             boundaries: Vec::new(),
+            constraint: None,
         }
     }
 

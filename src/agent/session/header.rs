@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::machine::Limits;
+use crate::agent::settings::Calls;
 use crate::bundle::Bundle;
 use crate::chat::{Thinking, ToolSpec};
 use crate::generate::Sampling;
@@ -58,6 +59,8 @@ pub struct Chosen {
     pub sampling: Sampling,
     pub thinking: Thinking,
     pub limits: Limits,
+    #[serde(default)]
+    pub calls: Calls,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use super::*;
 use crate::agent::entry::{Answer, Entry, Finish};
 use crate::agent::exit::{Exit, Reason};
 use crate::agent::machine::Limits;
+use crate::agent::settings::Calls;
 use crate::backend::Alternative;
 use crate::bundle::{Bundle, Tokenizer};
 use crate::chat::Thinking;
@@ -37,6 +38,7 @@ fn header(id: &str) -> Header {
             },
             thinking: Thinking::On,
             limits: Limits::default(),
+            calls: Calls::Constrained,
         },
         forked_from: None,
     }

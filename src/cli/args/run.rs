@@ -110,6 +110,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "on|off")]
     pub thinking: Option<Switch>,
 
+    /// Hold tool calls to what the tools take [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub grammar: Option<Switch>,
+
     /// Text for people, or one JSON object per line [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<Output>,
@@ -159,6 +163,7 @@ impl RunArgs {
             backend: self.backend.or(outer.backend),
             cache: self.cache.or(outer.cache),
             thinking: self.thinking.or(outer.thinking),
+            grammar: self.grammar.or(outer.grammar),
             output: self.output.or(outer.output),
             profile: self.profile.or(outer.profile),
             log_level: self.log_level.or(outer.log_level),

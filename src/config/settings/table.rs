@@ -205,7 +205,7 @@ pub const SETTINGS: [Setting; 26] = [
         kind: Kind::Switch,
         default: Default::Value("on"),
         who: Who::Profiles,
-        flag: None,
+        flag: Some("--grammar"),
         help: "hold the model to tool calls that can be read",
     },
     Setting {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use cairn::agent::Calls;
 
 use super::{Job, bits, cargo, emulated, job};
 use crate::jang::Profile;
@@ -14,6 +15,7 @@ pub const JOBS: &[Job] = &[
     job("oracle", oracle),
     job("soak", soak),
     job("replay", replay),
+    job("calls", calls),
     job("head-audit", head_audit),
     job("neon", emulated::neon),
     job("valgrind", emulated::valgrind),
@@ -42,6 +44,12 @@ fn soak() -> Result<String> {
 fn replay() -> Result<String> {
     let arguments = ["test", "--quiet", "--test", "sessions", "twenty_sessions"];
     cargo::cargo(&arguments, &[("CAIRN_REPLAY_ALL", "1")])
+}
+
+/// A thousand calls of the demo model, sampled within the grammar.
+fn calls() -> Result<String> {
+    let arguments = ["test", "--test", "constrained_calls", "--", "--ignored"];
+    cargo::cargo(&arguments, &[])
 }
 
 /// A million tokens through the screened head and the full one.
@@ -90,7 +98,7 @@ fn demo_bundle() -> Result<String> {
 }
 
 fn demo_score(model: &Path, expected: f64) -> Result<String> {
-    let score = demo::measure(model, None, |miss| println!("{miss}"))?;
+    let score = demo::measure(model, None, Calls::Constrained, |miss| println!("{miss}"))?;
     let (right, all) = score.total();
     let percent = score.percent();
     ensure!(

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use cairn::agent::Calls;
 use cairn::bundle::Bundle;
 use cairn::chat::{
     ChatEvent, GenerationPrompt, MarkerIds, Message, Parser, ParserOptions, RenderOptions,
     Renderer, Thinking, ToolSpec, coalesce, name_calls,
 };
-use cairn::generate::{Cancel, Event, Generator, Request, Sampling};
+use cairn::generate::{Cancel, Event, Generator, Grammar, Request, Sampling};
 use cairn::model::LoadOptions;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -25,6 +26,9 @@ pub struct EvalArgs {
     /// Cases to run, evenly chosen [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Leave tool calls to the model, without a grammar
+    #[arg(long)]
+    free_calls: bool,
     /// Print nothing about the cases that were missed
     #[arg(long)]
     quiet: bool,
@@ -33,7 +37,11 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs) -> Result<()> {
     let model = args.model.clone().unwrap_or_else(super::demo_folder);
     let start = Instant::now();
-    let score = measure(&model, args.limit, |miss| {
+    let calls = match args.free_calls {
+        true => Calls::Free,
+        false => Calls::Constrained,
+    };
+    let score = measure(&model, args.limit, calls, |miss| {
         if !args.quiet {
             println!("{miss}");
         }
@@ -71,7 +79,12 @@ enum Reply {
 
 /// Runs the cases on the bundle in `model`; `missed` gets a line for each reply
 /// that is not as expected.
-pub fn measure(model: &Path, limit: Option<usize>, mut missed: impl FnMut(&str)) -> Result<Score> {
+pub fn measure(
+    model: &Path,
+    limit: Option<usize>,
+    calls: Calls,
+    mut missed: impl FnMut(&str),
+) -> Result<Score> {
     let bundle = Bundle::open(model)?;
     let renderer = Renderer::for_bundle(&bundle)?;
     let engine = cairn::model::load(&bundle, &LoadOptions::default())?;
@@ -85,7 +98,7 @@ pub fn measure(model: &Path, limit: Option<usize>, mut missed: impl FnMut(&str))
         let case: Case = serde_json::from_str(line)
             .with_context(|| format!("{}:{}", path.display(), number + 1))?;
         let reply =
-            reply(&case, &bundle, &renderer, &generator).with_context(|| case.id.clone())?;
+            reply(&case, &bundle, &renderer, &generator, calls).with_context(|| case.id.clone())?;
         let right = reply.as_ref() == Some(&case.expect);
         let kind = match case.expect {
             Reply::Call { .. } => Kind::Call,
@@ -106,6 +119,7 @@ fn reply(
     bundle: &Bundle,
     renderer: &Renderer,
     generator: &Generator,
+    calls: Calls,
 ) -> Result<Option<Reply>> {
     let mut messages = case.messages.clone();
     name_calls(&mut messages);
@@ -120,6 +134,13 @@ fn reply(
         markers: MarkerIds::of(&bundle.tokenizer),
         ..ParserOptions::default()
     });
+    let constraint = match calls {
+        Calls::Free => None,
+        Calls::Constrained => {
+            let grammar = Grammar::compile(&bundle.tokenizer, &case.tools, &bundle.stop_ids);
+            grammar.map_err(anyhow::Error::msg)?
+        }
+    };
     let request = Request {
         prompt: prompt.ids(&bundle.tokenizer),
         sampling: Sampling::GREEDY,
@@ -128,6 +149,7 @@ fn reply(
         context: bundle.context,
         thinking: None,
         boundaries: Vec::new(),
+        constraint,
     };
     let mut events = Vec::new();
     for event in generator.submit(request, Cancel::default()) {
