@@ -148,6 +148,7 @@ fn reply(
         max_tokens: 300,
         context: bundle.context,
         thinking: None,
+        given: Vec::new(),
         boundaries: Vec::new(),
         constraint,
     };
