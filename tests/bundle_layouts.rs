@@ -485,7 +485,7 @@ fn the_report_keeps_its_keys() {
         std::fs::write(folder.join(name), content).unwrap();
     }
     use cairn::cli::inspect::{Format, run};
-    let report: Value = serde_json::from_str(&run(&folder, Format::Json).unwrap()).unwrap();
+    let report: Value = serde_json::from_str(&run(Some(&folder), Format::Json).unwrap()).unwrap();
     let fingerprint = report["fingerprint"].clone();
     let bytes = std::fs::metadata(folder.join("model.safetensors"))
         .unwrap()
@@ -503,7 +503,7 @@ fn the_report_keeps_its_keys() {
             "skip_reachable": false, "fingerprint": fingerprint, "warnings": [], "verdict": "usable",
         })
     );
-    let text = run(&folder, Format::Text).unwrap();
+    let text = run(Some(&folder), Format::Text).unwrap();
     assert!(text.contains(
         "bits         attention 8, embedding 8, router 16, conv 16, gate 2, up 2, down 4 (mxtq)\n"
     ));
