@@ -174,7 +174,7 @@ fn what_can_not_be_understood_is_one_line_with_place_and_remedy() {
         ),
         (
             "threads = \"many\"\n",
-            "config.toml:1: threads must be a whole number from 1 to 256, not \"many\"",
+            "config.toml:1: threads must be a whole number of at least 1 and at most 256, not \"many\"",
         ),
         (
             "top_p = 1.5\n",

@@ -337,7 +337,7 @@ mod tests {
             ),
             (
                 "threads = 0",
-                "c.toml:1: threads must be a whole number from 1 to 256, not 0",
+                "c.toml:1: threads must be a whole number of at least 1 and at most 256, not 0",
             ),
             (
                 "temperature = \"hot\"",

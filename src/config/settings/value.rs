@@ -79,7 +79,9 @@ impl Kind {
                 0 => "a whole number".into(),
                 least => format!("a whole number of at least {least}"),
             },
-            Self::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Self::Whole { least, most } => {
+                format!("a whole number of at least {least} and at most {most}")
+            }
             Self::Real { least, most } => {
                 let ends: Vec<String> = [
                     bound(["at least", "above"], least),
@@ -288,7 +290,10 @@ mod tests {
         assert_eq!(ANY.parse("256"), Ok(Value::Whole(256)));
         for wrong in ["0", "257", "-1", "1.5", "", "x"] {
             let error = ANY.parse(wrong).unwrap_err();
-            assert_eq!(error, "must be a whole number from 1 to 256", "{wrong}");
+            assert_eq!(
+                error, "must be a whole number of at least 1 and at most 256",
+                "{wrong}"
+            );
         }
         assert_eq!(SHARE.parse("0.5"), Ok(Value::Real(0.5)));
         for wrong in ["0", "1.01", "NaN", "inf", ""] {
