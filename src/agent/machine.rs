@@ -54,6 +54,9 @@ pub struct Rules {
     pub limits: Limits,
     pub tools: BTreeMap<String, tools::Effect>,
     pub denied: String,
+    /// What the model reads ahead of a conversation's first message: what differs
+    /// between workspaces, and so can't be in the system prompt that all share.
+    pub preamble: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -164,6 +167,7 @@ impl Machine {
                 self.close_calls();
                 self.turn = Turn::default();
                 let text = self.with_notes(text);
+                let text = self.with_preamble(text);
                 self.say(Role::User, text, None);
                 self.phase = Phase::Generate;
             }
@@ -408,6 +412,14 @@ impl Machine {
         match notes.is_empty() {
             true => text.to_owned(),
             false => format!("{notes}\n{text}"),
+        }
+    }
+
+    fn with_preamble(&self, text: String) -> String {
+        let first = self.messages.is_empty() && !self.rules.preamble.is_empty();
+        match first {
+            true => format!("{}\n\n{text}", self.rules.preamble),
+            false => text,
         }
     }
 

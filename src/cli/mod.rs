@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bench;
+mod cache;
 pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
@@ -60,6 +61,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
         Some(Command::Permissions(args)) => permissions::run(&args),
+        Some(Command::Cache(args)) => cache::run(&args),
         Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Doctor(mut args)) => {
             args.model = args.model.or(run.model);

@@ -11,6 +11,8 @@ mod thread;
 mod utf8;
 
 #[cfg(test)]
+mod keep_tests;
+#[cfg(test)]
 mod tests;
 
 pub use request::{

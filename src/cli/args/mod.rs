@@ -2,6 +2,7 @@
 //! sees them, one file per subcommand. What they mean is decided elsewhere.
 
 mod bench;
+mod cache;
 mod debug;
 mod names;
 mod numbers;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use bench::BenchArgs;
+pub use cache::{CacheArgs, CacheCommand};
 pub use debug::{DebugCommand, Format, LogitsArgs, ParseArgs, RenderArgs, Skip};
 pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName, Switch};
 pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
@@ -44,6 +46,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure the speed of a bundle against what this machine's memory allows
     Bench(BenchArgs),
+    /// Say what is kept of prompts on disk; check it and clear it up
+    Cache(CacheArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
     /// List the rules of what is allowed and denied, add and remove them

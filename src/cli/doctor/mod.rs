@@ -9,6 +9,8 @@ mod text;
 
 use serde::Serialize;
 
+pub(super) use machine::size;
+
 use super::args::DoctorArgs;
 use super::look;
 use crate::agent::Exit;
