@@ -213,10 +213,10 @@ fn a_prompt_that_was_left_behind_is_still_there() {
 #[test]
 fn damage_is_refused_or_of_no_account() {
     let machine = Machine::new();
-    let prompt = ids(5, 230);
+    let prompt = ids(5, 140);
     let (first, store) = machine.start();
     let want = run(&machine.cairn(), machine.request(&prompt, 2)).outcome;
-    run(&first, machine.request(&prompt[..225], 2));
+    run(&first, machine.request(&prompt[..135], 2));
     store.flush();
     let files = machine.files();
     let whole: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
@@ -256,7 +256,7 @@ fn damage_is_refused_or_of_no_account() {
         assert!(heard.notices.len() <= 1, "{round}: {:?}", heard.notices);
         let usage = heard.usage();
         assert_eq!(usage.prompt, usage.reused + usage.prefilled);
-        let undamaged = usage.reused == 225;
+        let undamaged = usage.reused == 135;
         assert!(undamaged || heard.notices.len() == 1, "{round}: {usage:?}");
         said += heard.notices.len();
         // What was refused has been written again by now, or will be overwritten.
