@@ -23,6 +23,10 @@ fn cairn(workspace: &Path, arguments: &[&str]) -> Command {
             concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
         )
         .env(
+            "XDG_CACHE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+        )
+        .env(
             "XDG_CONFIG_HOME",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
         )

@@ -26,12 +26,15 @@ fn workspace() -> tempfile::TempDir {
 }
 
 fn cairn(arguments: &[&str], input: &str) -> String {
+    let cache = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .env_remove("CAIRN_MODEL")
         .env(
             "XDG_STATE_HOME",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
         )
+        // Its own: what is reused is counted.
+        .env("XDG_CACHE_HOME", cache.path())
         .env(
             "XDG_CONFIG_HOME",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),

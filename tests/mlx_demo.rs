@@ -37,6 +37,10 @@ fn conversation(backend: &str) -> Vec<Value> {
         concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
     );
     command.env(
+        "XDG_CACHE_HOME",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+    );
+    command.env(
         "XDG_CONFIG_HOME",
         concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
     );

@@ -30,6 +30,10 @@ impl Place {
                 "XDG_STATE_HOME",
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
             )
+            .env(
+                "XDG_CACHE_HOME",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+            )
             .env("XDG_CONFIG_HOME", self.config.path())
             .args(arguments)
             .current_dir(self.work.path())
@@ -301,6 +305,10 @@ fn nobody_writes_the_settings_for_the_user() {
             .env(
                 "XDG_STATE_HOME",
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+            )
+            .env(
+                "XDG_CACHE_HOME",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
             )
             .args(["--allow", "write,run", "--prompt", prompt])
             .current_dir(place.work.path())

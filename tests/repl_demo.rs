@@ -44,6 +44,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("XDG_STATE_HOME", state);
         command.env("XDG_CONFIG_HOME", state);
+        command.env("XDG_CACHE_HOME", state);
         environment.iter().for_each(|(k, v)| command.env(k, v));
         command.arg("repl");
         command.cwd(workspace);
@@ -270,6 +271,10 @@ fn script_of(workspace: &Path, arguments: &[&str], lines: &[&str]) -> (String, O
         .env(
             "XDG_STATE_HOME",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/state"),
+        )
+        .env(
+            "XDG_CACHE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
         )
         .env(
             "XDG_CONFIG_HOME",

@@ -428,6 +428,7 @@ fn the_repl_undoes_and_redoes() {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
             .env_remove("CAIRN_MODEL")
             .env("XDG_STATE_HOME", place.path().join("state"))
+            .env("XDG_CACHE_HOME", place.path().join("cache"))
             .args(["repl", "--allow", "write", "--workspace"])
             .arg(&workspace)
             .stdin(Stdio::piped())
@@ -473,6 +474,7 @@ fn without_a_home_there_is_no_undo_and_one_line_says_so() {
         .env_remove("CAIRN_MODEL")
         .env_remove("HOME")
         .env_remove("XDG_STATE_HOME")
+        .env_remove("XDG_CACHE_HOME")
         .args([
             "--prompt",
             "create a.txt with \"x y\"",

@@ -60,7 +60,7 @@ pub struct Conversation {
 }
 
 /// A piece of a message's content.
-type Piece = (Owner, String);
+pub type Piece = (Owner, String);
 
 impl Conversation {
     pub fn messages(&self) -> &[Message] {

@@ -68,13 +68,18 @@ impl Agent {
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         let system = match &persona {
             Some(persona) => persona.system_prompt.clone(),
-            None => system::prompt(&names, &settings.workspace)?,
+            None => system::prompt(&names)?,
         };
         let rules = Rules {
             limits: settings.limits(persona.as_ref()),
             // All of them: one that was not offered still needs its permission.
             tools: toolbox.effects().collect(),
             denied: tools::DENIED.to_owned(),
+            preamble: match &persona {
+                // It was trained without.
+                Some(_) => String::new(),
+                None => system::place(&settings.workspace),
+            },
         };
         let mut warnings = bundle.warnings.clone();
         let thinking = match (settings.thinking, bundle.thinking) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::conversation::{Conversation, Said};
+use super::conversation::{Conversation, Piece, Said};
 use super::effect::Effect;
 use super::entry::{Answer, Entry, FileText, Finish, Kind, Restored, ToolResult, Verdict};
 use super::exit::Reason;
@@ -60,6 +60,9 @@ pub struct Rules {
     pub limits: Limits,
     pub tools: BTreeMap<String, tools::Effect>,
     pub denied: String,
+    /// What the model reads ahead of a conversation's first message: what differs
+    /// between workspaces, and so can't be in the system prompt that all share.
+    pub preamble: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -188,7 +191,10 @@ impl Machine {
                 self.turn = Turn::default();
                 let memory = std::mem::take(&mut self.memory);
                 let memory = memory.iter().map(|file| (Owner::Memory, file.as_memory()));
-                let before = memory.chain(self.told_notes()).collect();
+                let before = { self.preamble().into_iter() }
+                    .chain(memory)
+                    .chain(self.told_notes())
+                    .collect();
                 self.conversation.user(entry.id, text, before, attached);
                 self.phase = Phase::Generate;
             }
@@ -439,6 +445,12 @@ impl Machine {
         });
         let notes: String = notes.collect();
         (!notes.is_empty()).then(|| (Owner::History, format!("{notes}\n")))
+    }
+
+    /// What every session's first message begins with.
+    fn preamble(&self) -> Option<Piece> {
+        let first = self.conversation.messages().is_empty() && !self.rules.preamble.is_empty();
+        first.then(|| (Owner::History, format!("{}\n\n", self.rules.preamble)))
     }
 
     /// Gives every call without a result one, so that the conversation stays

@@ -36,6 +36,7 @@ fn rules() -> Rules {
             ("run_command".into(), tools::Effect::Run),
         ]),
         denied: "error: denied by the user".into(),
+        preamble: String::new(),
     }
 }
 
@@ -552,4 +553,26 @@ proptest! {
             .filter(|e| matches!(e.kind, Kind::TurnEnded { .. })).count();
         prop_assert_eq!(ends, 1);
     }
+}
+
+#[test]
+fn the_first_message_alone_says_where_the_model_is() {
+    let mut session = Session::new(
+        Journal::in_memory(),
+        Rules {
+            preamble: "[here]".into(),
+            ..rules()
+        },
+    );
+    for kind in [user("a"), answer("", Vec::new()), user("b")] {
+        session.record(kind).unwrap();
+    }
+    let said: Vec<&str> = session
+        .machine()
+        .messages()
+        .iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| message.content.as_str())
+        .collect();
+    assert_eq!(said, ["[here]\n\na", "b"]);
 }

@@ -82,6 +82,7 @@ impl Agent {
     ) -> Result<Option<Replayed>, String> {
         self.model.system.clone_from(&header.system);
         self.rules.limits = header.settings.limits.clone();
+        self.rules.preamble.clone_from(&header.preamble);
         let mut session = Session::new(Journal::in_memory(), self.rules.clone());
         let mut replayed = Replayed::default();
         let warning = self.model.choose(&header.settings, &header.tools);

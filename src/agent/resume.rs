@@ -51,6 +51,7 @@ impl Agent {
             workspace: self.settings.workspace.clone(),
             system: self.model.system.clone(),
             tools: self.model.specs.clone(),
+            preamble: self.rules.preamble.clone(),
             settings: self.chosen(),
             forked_from: None,
         }
@@ -124,6 +125,7 @@ impl Agent {
                 true => Header {
                     system: old.system.clone(),
                     tools: old.tools.clone(),
+                    preamble: old.preamble.clone(),
                     settings: old.settings.clone(),
                     ..own
                 },
@@ -160,6 +162,7 @@ impl Agent {
             return Err("this bundle has no thinking".into());
         }
         self.rules.limits = header.settings.limits.clone();
+        self.rules.preamble.clone_from(&header.preamble);
         self.model.system.clone_from(&header.system);
         self.model.run = None;
         self.session = Session::new(journal, self.rules.clone());

@@ -1,5 +1,6 @@
-//! The system prompt: the same bytes for every turn of a session, so that the
-//! cache keeps its prefix. No clock, nothing that changes.
+//! The system prompt: the same bytes for every turn of every session on a machine, so
+//! that what was computed of it is never computed again. No clock, no folder, nothing
+//! that changes.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ const TEMPLATE: &str = include_str!("../../prompts/system.md.jinja");
 ///
 /// # Errors
 /// When the template is wrong.
-pub fn prompt(tools: &[&str], workspace: &Path) -> Result<String, String> {
+pub fn prompt(tools: &[&str]) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment
@@ -21,13 +22,18 @@ pub fn prompt(tools: &[&str], workspace: &Path) -> Result<String, String> {
             TEMPLATE,
             context! {
                 tools => tools.iter().map(|tool| (*tool).to_owned()).collect::<Vec<String>>(),
-                // A folder's name is not the program's own text.
-                workspace => sanitize::for_line(&workspace.to_string_lossy()).into_owned(),
-                platform => std::env::consts::OS,
             },
         )
         .map(|text| text.trim().to_owned())
         .map_err(|error| format!("prompts/system.md.jinja: {error}"))
+}
+
+/// Where the model is, for a conversation's first message.
+pub fn place(workspace: &Path) -> String {
+    // A folder's name is not the program's own text.
+    let workspace = sanitize::for_line(&workspace.to_string_lossy()).into_owned();
+    let platform = std::env::consts::OS;
+    format!("[Working directory: {workspace}, platform: {platform}]")
 }
 
 #[cfg(test)]
@@ -35,13 +41,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_names_tools_and_folder_and_is_stable() {
-        let tools = ["list_dir", "read_file"];
-        let text = prompt(&tools, Path::new("/home/a\nb")).unwrap();
+    fn it_names_tools_and_is_the_same_everywhere() {
+        let text = prompt(&["list_dir", "read_file"]).unwrap();
         assert!(text.contains("(list_dir, read_file)"));
-        assert!(text.contains("\nWorking directory: /home/a␊b\nPlatform: "));
-        assert_eq!(text, prompt(&tools, Path::new("/home/a\nb")).unwrap());
-        let none = prompt(&[], Path::new("/w")).unwrap();
+        assert!(!text.contains(std::env::consts::OS), "{text}");
+        assert!(text.ends_with("tool calls and their results."), "{text}");
+        let none = prompt(&[]).unwrap();
         assert!(!none.contains("tools ("), "{none}");
+    }
+
+    #[test]
+    fn a_place_is_one_line() {
+        let place = place(Path::new("/home/a\nb"));
+        assert!(
+            place.starts_with("[Working directory: /home/a␊b, platform: "),
+            "{place}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bench;
+mod cache;
 mod chosen;
 mod config;
 pub mod debug_chat;
@@ -69,6 +70,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Sessions(args)) => sessions::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Permissions(args)) => permissions::run(&args),
+        Some(Command::Cache(args)) => cache::run(&args),
         Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Config(args)) => config::run(&args, &run),
         Some(Command::Doctor(args)) => doctor::run(&args, run),

@@ -13,6 +13,8 @@ mod thread;
 mod utf8;
 
 #[cfg(test)]
+mod keep_tests;
+#[cfg(test)]
 mod tests;
 
 pub use grammar::{Constraint, Grammar, Next};

@@ -18,7 +18,7 @@ struct Demo {
 }
 
 /// Everywhere: what is tested is the generator, to the bit.
-fn on_cpu(threads: usize) -> LoadOptions {
+pub(super) fn on_cpu(threads: usize) -> LoadOptions {
     LoadOptions {
         backend: BackendKind::Cpu,
         cpu: CpuOptions {
@@ -39,11 +39,11 @@ fn demo(threads: usize) -> Demo {
 
 /// What came of a run.
 #[derive(Debug, PartialEq)]
-struct Outcome {
-    usage: Option<PromptUsage>,
-    tokens: Vec<Token>,
-    reason: FinishReason,
-    ids: Vec<u32>,
+pub(super) struct Outcome {
+    pub usage: Option<PromptUsage>,
+    pub tokens: Vec<Token>,
+    pub reason: FinishReason,
+    pub ids: Vec<u32>,
 }
 
 fn outcome(events: Receiver<Event>) -> Outcome {

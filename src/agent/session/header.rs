@@ -29,6 +29,9 @@ pub struct Header {
     /// that a later version's words don't change a prompt that is in the cache.
     pub system: String,
     pub tools: Vec<ToolSpec>,
+    /// What the first message begins with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub preamble: String,
     pub settings: Chosen,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkedFrom>,

@@ -31,6 +31,7 @@ fn header(id: &str) -> Header {
         workspace: PathBuf::from("/w"),
         system: "Be brief.".to_owned(),
         tools: Vec::new(),
+        preamble: String::new(),
         settings: Chosen {
             sampling: Sampling {
                 temperature: 0.7,

@@ -2,6 +2,7 @@
 //! sees them, one file per subcommand. What they mean is decided elsewhere.
 
 mod bench;
+mod cache;
 mod config;
 mod debug;
 mod names;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use bench::BenchArgs;
+pub use cache::{CacheArgs, CacheCommand};
 pub use config::{ConfigArgs, ConfigCommand};
 pub use debug::{DebugCommand, Format, LogitsArgs, ParseArgs, RenderArgs, Skip};
 pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName, Switch};
@@ -53,6 +55,8 @@ pub enum Command {
     Models(ModelsArgs),
     /// Measure the speed of a bundle against what this machine's memory allows
     Bench(BenchArgs),
+    /// Say what is kept of prompts on disk; check it and clear it up
+    Cache(CacheArgs),
     /// Run a command as the model's commands are run
     Sandbox(SandboxArgs),
     /// Show the settings and where each comes from, edit them, check them
