@@ -114,7 +114,9 @@ impl Agent {
     pub(super) fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
         self.announce(&call.id, front);
         self.record(Kind::ToolStarted { call: call.clone() }, front);
-        let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let mut outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        self.cut_to_room(&call.name, &mut outcome, front);
+        let touched = outcome.ok.then(|| touched(&call)).flatten();
         let kind = Kind::ToolResult(ToolResult {
             call_id: call.id,
             ok: outcome.ok,
@@ -124,6 +126,9 @@ impl Agent {
         });
         self.tell(&kind, front);
         self.record(kind, front);
+        if let Some(path) = touched {
+            self.give_nested_memory(&path, front);
+        }
     }
 
     /// Says that a call is taken up; once.
@@ -144,6 +149,12 @@ impl Agent {
             });
         }
     }
+}
+
+/// The path that a call is about, where it has one.
+fn touched(call: &ToolCall) -> Option<String> {
+    let path = call.arguments.get("path")?;
+    path.as_str().map(str::to_owned)
 }
 
 fn request(call: &ToolCall) -> Call {

@@ -10,13 +10,14 @@ use super::event::{Done, Event, Front};
 use super::exit::{Exit, Reason};
 use super::log::{Journal, Session};
 use super::machine::Rules;
+use super::memory::ProjectMemory;
 use super::model::{Model, Stats};
 use super::settings::{Settings, default_thinking, draw_seed};
 use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::chat::{Renderer, Thinking};
-use crate::config::User;
+use crate::config::{User, UserCommands};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::Permission;
@@ -40,6 +41,10 @@ pub struct Agent {
     pub(super) announced: Option<String>,
     /// The call that was asked about last.
     pub(super) asked: Option<String>,
+    /// What the project says to its models; the first message takes it along.
+    pub(super) memory: ProjectMemory,
+    /// What messages may begin with.
+    pub(super) commands: UserCommands,
 }
 
 impl Agent {
@@ -109,12 +114,19 @@ impl Agent {
             user: None,
             announced: None,
             asked: None,
+            memory: ProjectMemory::default(),
+            commands: UserCommands::default(),
         })
     }
 
     /// Keeps answers of "always" there.
     pub fn keep_rules_in(&mut self, user: User) {
         self.user = Some(user);
+    }
+
+    /// Messages that begin with one of these stand for its text.
+    pub fn use_commands(&mut self, commands: UserCommands) {
+        self.commands = commands;
     }
 
     /// More for the user to read before the first turn.
@@ -150,19 +162,18 @@ impl Agent {
     /// One user message and everything that follows from it. The last event is
     /// `Done`, which is also returned.
     pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
+        let expanded = self.commands.expand(text);
+        let text = expanded.as_deref().unwrap_or(text);
         let cancel = self.stop.begin();
         front.event(&Event::TurnStarted);
         self.tell_ended(front);
         self.toolbox.begin_turn(text);
         self.model.run = None;
         self.model.stats.turns += 1;
-        self.record(
-            Kind::User {
-                text: text.to_owned(),
-                attached: Vec::new(),
-            },
-            front,
-        );
+        self.give_memory(front);
+        let attached = self.attach(text, front);
+        let text = text.to_owned();
+        self.record(Kind::User { text, attached }, front);
         let reason = self.drive(&cancel, front);
         if let Some(text) = self.toolbox.end_turn() {
             front.event(&Event::Notice { text });
@@ -202,28 +213,7 @@ impl Agent {
                     self.tell(&kind, front);
                     self.record(kind, front);
                 }
-                Effect::Generate { max_tokens } => {
-                    let machine = self.session.machine();
-                    let prepared = self.model.prepare(machine.conversation());
-                    let answered = prepared.and_then(|prepared| {
-                        self.model
-                            .answer(machine, prepared, max_tokens, cancel, front)
-                    });
-                    match answered {
-                        Ok((answer, usage)) => {
-                            self.record(Kind::Assistant(answer), front);
-                            if let Some(usage) = usage {
-                                self.record(usage, front);
-                            }
-                        }
-                        Err(message) => {
-                            front.event(&Event::Error {
-                                message: message.clone(),
-                            });
-                            self.record(Kind::Failed { message }, front);
-                        }
-                    }
-                }
+                Effect::Generate { max_tokens } => self.generate(max_tokens, cancel, front),
                 Effect::Ask { call, effect } => self.ask(call, effect, cancel, front),
                 Effect::RunTool { call } if self.needs_a_word(&call) => {
                     self.ask(call, tools::Effect::Read, cancel, front);

@@ -3,7 +3,11 @@
 //! every front end reads. No front end has logic of its own.
 
 mod about;
+mod attach;
 mod calls;
+mod compact;
+#[cfg(test)]
+mod compact_tests;
 mod context;
 mod conversation;
 mod driver;
@@ -15,7 +19,9 @@ mod log;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod memory;
 mod model;
+mod pins;
 pub mod present;
 mod restore;
 mod settings;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::Meter;
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Said};
 use super::entry::{Answer, Finish, Kind};
-use super::event::{Event, Front};
+use super::event::{Approval, Event, Front, Question};
 use super::machine::Machine;
 use super::present::thousands;
 use super::settings::THINKING_BUDGET;
@@ -59,7 +59,27 @@ pub struct Stats {
     pub decode_seconds: f64,
 }
 
+/// A front end that hears what a model call costs, and not what is said.
+struct Quiet<'a>(&'a mut dyn Front);
+
+impl Front for Quiet<'_> {
+    fn event(&mut self, event: &Event) {
+        let cost = matches!(
+            event,
+            Event::Prefill { .. } | Event::Context(_) | Event::Usage { .. }
+        );
+        if cost {
+            self.0.event(event);
+        }
+    }
+
+    fn approve(&mut self, question: &Question) -> Approval {
+        self.0.approve(question)
+    }
+}
+
 /// Ids of a prompt, whose they are, and the state that the output starts in.
+#[derive(Clone)]
 pub(super) struct Prepared {
     pub ids: Vec<u32>,
     owners: Vec<Owner>,
@@ -76,7 +96,44 @@ impl Model {
         cancel: &Cancel,
         front: &mut dyn Front,
     ) -> Result<(Answer, Option<Kind>), String> {
-        front.event(&Event::Context(self.meter(&prepared)));
+        let messages = machine.messages().len() + 1;
+        let kept = prepared.clone();
+        let (answer, usage) =
+            self.generate(prepared, machine.calls() + 1, max_tokens, cancel, front)?;
+        if usage.is_some() {
+            self.remember(kept, &answer, messages);
+        }
+        Ok((answer, usage))
+    }
+
+    /// Lets the model write a summary of `messages`; nothing of it is an answer.
+    pub fn summarise(
+        &mut self,
+        messages: &[Message],
+        instruction: Message,
+        max_tokens: usize,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) -> Result<(Answer, Option<Kind>), String> {
+        let mut asked = Conversation::default();
+        for message in messages.iter().chain([&instruction]) {
+            asked.push(0, Said::User, message.clone());
+        }
+        self.run = None;
+        let thinking = std::mem::replace(&mut self.thinking, Thinking::Off);
+        let prepared = self.prepare_whole(&asked, GenerationPrompt::Add);
+        self.thinking = thinking;
+        self.generate(prepared?, 1, max_tokens, cancel, &mut Quiet(front))
+    }
+
+    fn generate(
+        &mut self,
+        prepared: Prepared,
+        first_call: usize,
+        max_tokens: usize,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) -> Result<(Answer, Option<Kind>), String> {
         if prepared.ids.len() >= self.context {
             let answer = Answer {
                 finish: Finish::Context,
@@ -84,20 +141,21 @@ impl Model {
             };
             return Ok((answer, None));
         }
+        front.event(&Event::Context(self.meter(&prepared)));
         let request = Request {
-            prompt: prepared.ids.clone(),
+            thinking: self.budget(prepared.start),
+            prompt: prepared.ids,
             sampling: self.sampling.clone(),
             stop_ids: self.stop_ids.clone(),
             max_tokens,
             context: self.context,
-            thinking: self.budget(prepared.start),
         };
         let mut collector = Collector {
             parser: Parser::new(ParserOptions {
                 tools: self.specs.clone(),
                 start: prepared.start,
                 markers: MarkerIds::of(&self.tokenizer),
-                first_call: machine.calls() + 1,
+                first_call,
             }),
             answer: Answer::default(),
             held: String::new(),
@@ -123,7 +181,6 @@ impl Model {
                     self.stats.decode_seconds += since.elapsed().as_secs_f64();
                     let answer = collector.finish(&tail, ids, reason, front);
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
-                    self.remember(prepared, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));
                 }
             }
@@ -298,6 +355,22 @@ impl Model {
             tokens: THINKING_BUDGET,
             closing,
         })
+    }
+
+    /// Tokens of what an older message says; its reasoning has left the prompt.
+    pub fn weigh(&self, message: &Message) -> usize {
+        let calls = message.tool_calls.iter().map(|call| {
+            let values = call.arguments.values().map(|value| match value {
+                serde_json::Value::String(text) => self.count_tokens(text),
+                other => self.count_tokens(&other.to_string()),
+            });
+            self.count_tokens(&call.name) + values.sum::<usize>()
+        });
+        self.count_tokens(&message.content) + calls.sum::<usize>()
+    }
+
+    pub fn count_tokens(&self, text: &str) -> usize {
+        self.tokenizer.encode(text).len()
     }
 
     /// What fills the window, by owner.

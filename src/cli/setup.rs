@@ -6,6 +6,8 @@ use super::args::{RunArgs, Switch};
 use super::permitted::Typed;
 use super::{folders, load};
 use crate::agent::{Agent, Exit, Reason, Settings, Stop, Thinking};
+use crate::config::UserCommands;
+use crate::repl;
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{Limits, Toolbox};
@@ -83,6 +85,16 @@ pub fn agent_with(run: &RunArgs, model: Option<&Path>, stop: &Stop) -> Result<Ag
         .for_each(|user| agent.keep_rules_in(user));
     agent.warn(permitted.warnings);
     agent.warn(left);
+    if let Some(folder) = folders::config() {
+        let taken = repl::COMMANDS.each_ref().map(|command| command.name);
+        let (commands, lines) = UserCommands::load(&folder, &taken);
+        agent.use_commands(commands);
+        agent.warn(lines);
+    }
+    if run.memory != Some(Switch::Off) {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        agent.remember_project(home.as_deref());
+    }
     Ok(agent)
 }
 

@@ -2,12 +2,14 @@
 //! folder, and `.cairn/config.toml` in a workspace. The user's says what may be
 //! done; a project's can only tighten that, and counts when the user trusts it.
 
+mod commands;
 mod file;
 mod layer;
 mod project;
 mod trust;
 mod user;
 
+pub use commands::{UserCommand, UserCommands};
 pub use layer::Layer;
 pub use project::{PROJECT_FILE, Project};
 pub use trust::Trust;

@@ -90,6 +90,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "on|off")]
     pub thinking: Option<Switch>,
 
+    /// Give the model what AGENTS.md files say, from the workspace up to the
+    /// repository [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub memory: Option<Switch>,
+
     /// Text for people, or one JSON object per line [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<Output>,
@@ -127,6 +132,7 @@ impl RunArgs {
             full_head: self.full_head || outer.full_head,
             backend: self.backend.or(outer.backend),
             thinking: self.thinking.or(outer.thinking),
+            memory: self.memory.or(outer.memory),
             output: self.output.or(outer.output),
         }
     }
