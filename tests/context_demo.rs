@@ -48,7 +48,7 @@ impl Scene {
         to
     }
 
-    fn run(&self, arguments: &[&str], prompts: &[&str]) -> Output {
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.env_remove("CAIRN_MODEL");
         for (variable, folder) in [
@@ -60,6 +60,11 @@ impl Scene {
             command.env(variable, self.root.path().join(folder));
         }
         command.arg("--workspace").arg(self.work());
+        command
+    }
+
+    fn run(&self, arguments: &[&str], prompts: &[&str]) -> Output {
+        let mut command = self.command();
         command.args(["--output", "jsonl"]).args(arguments);
         for prompt in prompts {
             command.args(["--prompt", prompt]);
@@ -247,4 +252,42 @@ fn files_that_a_message_names_are_attached() {
         (400..900).contains(&files),
         "{files}: a quarter of the window"
     );
+}
+
+#[test]
+fn the_repl_shows_the_context_and_the_users_own_commands() {
+    let scene = Scene::new();
+    scene.write(
+        "config/cairn/commands/review.md",
+        "---\ndescription: look at a file\n---\nReview $1\n",
+    );
+    scene.write("config/cairn/commands/help.md", "mine");
+    scene.write(
+        "script",
+        "/context\n/pin\n/pin list\n/compact\n/help\n/reviews\n",
+    );
+    let script = std::fs::File::open(scene.root.path().join("script")).unwrap();
+    let mut command = scene.command();
+    let output = command.arg("repl").stdin(script).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "help.md: /help is a command of cairn's; give the file another name",
+        "project memory          0",
+        "at 80 % of the window the oldest turns are left out",
+        "there is no message yet",
+        "there is nothing to leave out",
+        "look at a file",
+        "no command /reviews; the nearest is",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let row = |name: &str| {
+        let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[words.len() - 4]
+            .replace(',', "")
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(row("total"), row("system") + row("tools") + row("messages"));
 }
