@@ -145,6 +145,12 @@ fn three_turns_do_the_work_and_count_right() {
         messages.push(json!({ "role": "user", "content": said }));
         let usage = of_type(turn, "usage");
         let n = |call: usize, name: &str| usage[call][name].as_u64().unwrap();
+        // The meter counts the same prompts, which are encoded anew below.
+        let context = of_type(turn, "context");
+        assert_eq!(context.len(), usage.len());
+        for (context, usage) in context.iter().zip(&usage) {
+            assert_eq!(context["total"], usage["prompt"]);
+        }
 
         // The turn's first call: everything rendered. Old reasoning is dropped,
         // so of the turn before just its prompt remains.

@@ -1,21 +1,17 @@
 //! What a front end may ask of an agent between turns.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
 use crate::chat::Thinking;
-use crate::sandbox::{Mode, Policy, Strength};
+use crate::config::UserCommands;
+use crate::sandbox::{Mode, Policy, Strength, Workspace};
 use crate::tools::Background;
 
 impl Agent {
-    /// The folder that the tools work in.
-    pub fn workspace(&self) -> &Path {
-        &self.settings.workspace
-    }
-
     pub fn policy(&self) -> &Policy {
         self.toolbox.policy()
     }
@@ -51,6 +47,7 @@ impl Agent {
             .chain(self.model.generator.info().notices.iter().cloned())
             .chain(self.warnings.iter().cloned())
             .chain(self.toolbox.notice())
+            .chain(self.memory.notices.iter().cloned())
             .chain(seed)
             .collect()
     }
@@ -113,6 +110,16 @@ impl Agent {
     /// but what that was trained on.
     pub(super) fn summarises(&self) -> bool {
         self.persona.is_none()
+    }
+
+    /// The folder that tools work in.
+    pub fn workspace(&self) -> Arc<Workspace> {
+        self.toolbox.shared_workspace()
+    }
+
+    /// The user's own slash commands.
+    pub fn commands(&self) -> &UserCommands {
+        &self.commands
     }
 
     /// Commands in the background, those that ended lately among them.

@@ -118,7 +118,9 @@ impl Agent {
         self.announce(&call.id, front);
         self.record(Kind::ToolStarted { call: call.clone() }, front);
         let since = Instant::now();
-        let outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let mut outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        self.cut_to_room(&call.name, &mut outcome, front);
+        let touched = outcome.ok.then(|| touched(&call)).flatten();
         tracing::info!(
             tool = call.name,
             ok = outcome.ok,
@@ -137,6 +139,9 @@ impl Agent {
         });
         self.tell(&kind, front);
         self.record(kind, front);
+        if let Some(path) = touched {
+            self.give_nested_memory(&path, front);
+        }
     }
 
     /// Says that a call is taken up; once.
@@ -157,6 +162,12 @@ impl Agent {
             });
         }
     }
+}
+
+/// The path that a call is about, where it has one.
+fn touched(call: &ToolCall) -> Option<String> {
+    let path = call.arguments.get("path")?;
+    path.as_str().map(str::to_owned)
 }
 
 fn request(call: &ToolCall) -> Call {

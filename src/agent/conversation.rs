@@ -57,6 +57,10 @@ pub struct Conversation {
     /// Entries of all users' messages, with their texts.
     users: Vec<(u64, String)>,
     pins: BTreeSet<u64>,
+    /// What was left out last, if it was summarised.
+    summary: Option<String>,
+    /// Turns that were left out since without a summary.
+    left_out: usize,
 }
 
 /// A piece of a message's content.
@@ -177,13 +181,14 @@ impl Conversation {
                     loose: Vec::new(),
                 });
             }
+            let loose = match origin.said {
+                Said::User => !self.is_pinned(origin.entry),
+                Said::Assistant | Said::Tool => true,
+                // These are newer than what they stand before.
+                Said::Note | Said::Memory => continue,
+            };
             if let Some(turn) = &mut current {
-                (turn.upto, turn.end) = (turn.upto.max(origin.entry), at + 1);
-                let loose = match origin.said {
-                    Said::User => !self.is_pinned(origin.entry),
-                    Said::Assistant | Said::Tool => true,
-                    Said::Note | Said::Memory => false,
-                };
+                (turn.upto, turn.end) = (origin.entry, at + 1);
                 if loose {
                     turn.loose.push(at);
                 }
@@ -221,22 +226,30 @@ impl Conversation {
         if what.upto == 0 {
             return;
         }
+        match what.how {
+            How::Summarised => {
+                self.summary = Some(what.summary.clone());
+                self.left_out = 0;
+            }
+            How::DroppedOldest => self.left_out += what.dropped.len(),
+            How::Shortened => {}
+        }
         let messages = std::mem::take(&mut self.messages);
         let origins = std::mem::take(&mut self.origins);
         let mut newer = Vec::new();
         let mut memory: Vec<Piece> = Vec::new();
         for (message, origin) in messages.into_iter().zip(origins) {
             let kept = match origin.said {
+                // One note covers all that was left out.
+                Said::Note => None,
+                Said::Memory => Some((message, origin)),
                 _ if origin.entry > what.upto => {
                     newer.push((message, origin));
-                    continue;
+                    None
                 }
                 Said::User if self.pins.contains(&origin.entry) => Some((message, origin)),
                 Said::User if self.is_task(origin.entry) => Some(without_files(&message, origin)),
-                Said::Memory => Some((message, origin)),
-                // A summary covers the one before it.
-                Said::Note if what.how == How::DroppedOldest => Some((message, origin)),
-                Said::User | Said::Assistant | Said::Tool | Said::Note => {
+                Said::User | Said::Assistant | Said::Tool => {
                     memory.extend(pieces(&message, &origin.parts, Owner::Memory));
                     None
                 }
@@ -249,13 +262,28 @@ impl Conversation {
         if !memory.is_empty() {
             self.said(entry, Said::Memory, memory);
         }
-        if let Some(note) = what.note() {
-            self.said(entry, Said::Note, vec![(Owner::History, note)]);
-        }
+        self.said(entry, Said::Note, vec![(Owner::History, self.note())]);
         for (message, origin) in newer {
             self.messages.push(message);
             self.origins.push(origin);
         }
+    }
+
+    /// What the model reads in place of what is left out.
+    fn note(&self) -> String {
+        let summary = self.summary.as_ref().map(|summary| {
+            format!(
+                "[Summary of the conversation up to here, which is left out to make room]\n\
+                 {summary}\n[End of the summary]"
+            )
+        });
+        let left_out = match self.left_out {
+            0 => None,
+            1 => Some("[To make room, 1 turn is left out here.]".to_owned()),
+            turns => Some(format!("[To make room, {turns} turns are left out here.]")),
+        };
+        let notes: Vec<String> = summary.into_iter().chain(left_out).collect();
+        notes.join("\n")
     }
 
     fn shorten(&mut self, entry: u64, text: &str) {

@@ -9,6 +9,7 @@ use super::entry::Kind;
 use super::event::{Done, Event, Front};
 use super::exit::{Exit, Reason};
 use super::machine::Rules;
+use super::memory::ProjectMemory;
 use super::model::{Model, Stats};
 use super::session::{BundleName, Journal, Session, Sessions};
 use super::settings::{Settings, default_thinking, draw_seed};
@@ -17,7 +18,7 @@ use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::cache::disk::Store;
 use crate::chat::{Renderer, Role, Thinking};
-use crate::config::User;
+use crate::config::{User, UserCommands};
 use crate::generate::{Cancel, Generator};
 use crate::model::Engine;
 use crate::sandbox::Permission;
@@ -44,6 +45,10 @@ pub struct Agent {
     pub(super) announced: Option<String>,
     /// The call that was asked about last.
     pub(super) asked: Option<String>,
+    /// What the project says to its models; the first message takes it along.
+    pub(super) memory: ProjectMemory,
+    /// What messages may begin with.
+    pub(super) commands: UserCommands,
 }
 
 impl Agent {
@@ -123,6 +128,8 @@ impl Agent {
             user: None,
             announced: None,
             asked: None,
+            memory: ProjectMemory::default(),
+            commands: UserCommands::default(),
         })
     }
 
@@ -134,6 +141,11 @@ impl Agent {
     /// Keeps what the model computes there, and takes it from there.
     pub fn keep_caches_in(&mut self, store: Store) {
         self.model.generator.keep_in(store);
+    }
+
+    /// Messages that begin with one of these stand for its text.
+    pub fn use_commands(&mut self, commands: UserCommands) {
+        self.commands = commands;
     }
 
     /// More for the user to read before the first turn.
@@ -148,15 +160,14 @@ impl Agent {
     /// One user message and everything that follows from it. The last event is
     /// `Done`, which is also returned.
     pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
+        let expanded = self.commands.expand(text);
+        let text = expanded.as_deref().unwrap_or(text);
         let cancel = self.begin(text, front);
         self.model.run = None;
-        self.record(
-            Kind::User {
-                text: text.to_owned(),
-                attached: Vec::new(),
-            },
-            front,
-        );
+        self.give_memory(front);
+        let attached = self.attach(text, front);
+        let text = text.to_owned();
+        self.record(Kind::User { text, attached }, front);
         self.finish(&cancel, front)
     }
 
@@ -229,30 +240,7 @@ impl Agent {
                     self.tell(&kind, front);
                     self.record(kind, front);
                 }
-                Effect::Generate { max_tokens } => {
-                    let conversation = self.session.machine().conversation();
-                    let prepared = self.model.prepare(conversation);
-                    let session = &mut self.session;
-                    let answered = prepared.and_then(|prepared| {
-                        self.model
-                            .answer(session, prepared, max_tokens, cancel, front)
-                    });
-                    match answered {
-                        Ok((answer, usage)) => {
-                            self.record(Kind::Assistant(answer), front);
-                            if let Some(usage) = usage {
-                                self.record(usage, front);
-                            }
-                        }
-                        Err(message) => {
-                            tracing::error!("model call failed: {message}");
-                            front.event(&Event::Error {
-                                message: message.clone(),
-                            });
-                            self.record(Kind::Failed { message }, front);
-                        }
-                    }
-                }
+                Effect::Generate { max_tokens } => self.generate(max_tokens, cancel, front),
                 Effect::Ask { call, effect } => self.ask(call, effect, cancel, front),
                 Effect::RunTool { call } if self.needs_a_word(&call) => {
                     self.ask(call, tools::Effect::Read, cancel, front);

@@ -167,27 +167,6 @@ pub struct Shortened {
     pub text: String,
 }
 
-impl Compaction {
-    /// What the model reads in place of what is left out.
-    pub fn note(&self) -> Option<String> {
-        match self.how {
-            How::Summarised => Some(format!(
-                "[Summary of the conversation up to here, which is left out to make room]\n\
-                 {}\n[End of the summary]",
-                self.summary
-            )),
-            How::DroppedOldest => Some(format!(
-                "[To make room, {} are left out here.]",
-                match self.dropped.len() {
-                    1 => "the messages of 1 turn".to_owned(),
-                    turns => format!("the messages of {turns} turns"),
-                }
-            )),
-            How::Shortened => None,
-        }
-    }
-}
-
 /// What was brought back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {

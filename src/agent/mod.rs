@@ -3,7 +3,11 @@
 //! every front end reads. No front end has logic of its own.
 
 mod about;
+mod attach;
 mod calls;
+mod compact;
+#[cfg(test)]
+mod compact_tests;
 mod context;
 mod conversation;
 mod driver;
@@ -14,8 +18,10 @@ mod exit;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod memory;
 mod model;
 mod notes;
+mod pins;
 pub mod present;
 mod replay;
 mod restore;

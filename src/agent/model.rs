@@ -8,13 +8,13 @@ use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::context::Meter;
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Said};
 use super::entry::{Answer, Entry, Finish, Kind};
-use super::event::{Event, Front};
+use super::event::{Approval, Event, Front, Question};
 use super::machine::{Machine, Rules};
 use super::notes::Notes;
 use super::present::thousands;
-use super::session::{Chosen, Session};
+use super::session::{Chosen, Session, Trace};
 use super::settings::{Calls, THINKING_BUDGET};
 use crate::bundle::Tokenizer;
 use crate::chat::{
@@ -57,6 +57,14 @@ pub(super) struct Run {
     messages: usize,
 }
 
+/// What a model call is to do.
+struct Asked {
+    prepared: Prepared,
+    /// The number of the first tool call in it.
+    first_call: usize,
+    max_tokens: usize,
+}
+
 /// Sums over a session's model calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
@@ -68,7 +76,27 @@ pub struct Stats {
     pub decode_seconds: f64,
 }
 
+/// A front end that hears what a model call costs, and not what is said.
+struct Quiet<'a>(&'a mut dyn Front);
+
+impl Front for Quiet<'_> {
+    fn event(&mut self, event: &Event) {
+        let cost = matches!(
+            event,
+            Event::Prefill { .. } | Event::Context(_) | Event::Usage { .. }
+        );
+        if cost {
+            self.0.event(event);
+        }
+    }
+
+    fn approve(&mut self, question: &Question) -> Approval {
+        self.0.approve(question)
+    }
+}
+
 /// Ids of a prompt, whose they are, and the state that the output starts in.
+#[derive(Clone)]
 pub(super) struct Prepared {
     pub ids: Vec<u32>,
     owners: Vec<Owner>,
@@ -115,7 +143,60 @@ impl Model {
         front: &mut dyn Front,
     ) -> Result<(Answer, Option<Kind>), String> {
         let (machine, head, trace) = session.parts();
-        front.event(&Event::Context(self.meter(&prepared)));
+        let messages = machine.messages().len() + 1;
+        let kept = prepared.clone();
+        let notes = Notes::begin(trace, head, self.key(&prepared.ids), &prepared.ids);
+        let asked = Asked {
+            prepared,
+            first_call: machine.calls() + 1,
+            max_tokens,
+        };
+        let (answer, usage) = self.generate(asked, notes, cancel, front)?;
+        if usage.is_some() {
+            self.remember(kept, &answer, messages);
+        }
+        Ok((answer, usage))
+    }
+
+    /// Lets the model write a summary of `messages`; nothing of it is an answer.
+    pub fn summarise(
+        &mut self,
+        messages: &[Message],
+        instruction: Message,
+        max_tokens: usize,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) -> Result<(Answer, Option<Kind>), String> {
+        let mut asked = Conversation::default();
+        for message in messages.iter().chain([&instruction]) {
+            asked.push(0, Said::User, message.clone());
+        }
+        self.run = None;
+        let thinking = std::mem::replace(&mut self.thinking, Thinking::Off);
+        let prepared = self.prepare_whole(&asked, GenerationPrompt::Add);
+        self.thinking = thinking;
+        let asked = Asked {
+            prepared: prepared?,
+            first_call: 1,
+            max_tokens,
+        };
+        let mut nowhere = Trace::nowhere();
+        let notes = Notes::begin(&mut nowhere, None, 0, &[]);
+        self.generate(asked, notes, cancel, &mut Quiet(front))
+    }
+
+    fn generate(
+        &mut self,
+        asked: Asked,
+        mut notes: Notes<'_>,
+        cancel: &Cancel,
+        front: &mut dyn Front,
+    ) -> Result<(Answer, Option<Kind>), String> {
+        let Asked {
+            prepared,
+            first_call,
+            max_tokens,
+        } = asked;
         if prepared.ids.len() >= self.context {
             let answer = Answer {
                 finish: Finish::Context,
@@ -123,17 +204,17 @@ impl Model {
             };
             return Ok((answer, None));
         }
-        let mut notes = Notes::begin(trace, head, self.key(&prepared.ids), &prepared.ids);
+        front.event(&Event::Context(self.meter(&prepared)));
         let given = notes.given(&self.tokenizer);
         let request = Request {
-            prompt: prepared.ids.clone(),
+            boundaries: self.fixed(&prepared.ids).into_iter().collect(),
+            thinking: self.budget(prepared.start),
+            prompt: prepared.ids,
             given: given.iter().map(|token| token.id).collect(),
             sampling: self.sampling.clone(),
             stop_ids: self.stop_ids.clone(),
             max_tokens,
             context: self.context,
-            thinking: self.budget(prepared.start),
-            boundaries: self.fixed(&prepared.ids).into_iter().collect(),
             constraint: self.grammar.clone(),
         };
         let mut collector = Collector {
@@ -141,7 +222,7 @@ impl Model {
                 tools: self.specs.clone(),
                 start: prepared.start,
                 markers: MarkerIds::of(&self.tokenizer),
-                first_call: machine.calls() + 1,
+                first_call,
             }),
             answer: Answer::default(),
             held: String::new(),
@@ -189,7 +270,6 @@ impl Model {
                         );
                     }
                     let usage = usage.map(|prompt| self.count(prompt, &answer, front));
-                    self.remember(prepared, &answer, machine.messages().len() + 1);
                     return Ok((answer, usage));
                 }
             }
@@ -203,7 +283,7 @@ impl Model {
         for id in ids {
             hash.update(&id.to_le_bytes());
         }
-        hash.update(format!("{:?}", self.sampling).as_bytes());
+        hash.update(format!("{:?} {:?}", self.sampling, self.calls).as_bytes());
         hash.digest()
     }
 
@@ -217,9 +297,13 @@ impl Model {
         let (before, turn) = path.split_at(turn.unwrap_or(path.len()));
         let mut machine = Machine::fold(rules.clone(), before.iter().copied());
         for entry in turn {
-            if let Kind::Assistant(answer) = &entry.kind {
-                let prepared = self.prepare(machine.conversation())?;
-                self.remember(prepared, answer, machine.messages().len() + 1);
+            match &entry.kind {
+                Kind::Assistant(answer) => {
+                    let prepared = self.prepare(machine.conversation())?;
+                    self.remember(prepared, answer, machine.messages().len() + 1);
+                }
+                Kind::Compaction(_) => self.run = None,
+                _ => {}
             }
             machine.apply(entry);
         }
@@ -402,6 +486,22 @@ impl Model {
             tokens: THINKING_BUDGET,
             closing,
         })
+    }
+
+    /// Tokens of what an older message says; its reasoning has left the prompt.
+    pub fn weigh(&self, message: &Message) -> usize {
+        let calls = message.tool_calls.iter().map(|call| {
+            let values = call.arguments.values().map(|value| match value {
+                serde_json::Value::String(text) => self.count_tokens(text),
+                other => self.count_tokens(&other.to_string()),
+            });
+            self.count_tokens(&call.name) + values.sum::<usize>()
+        });
+        self.count_tokens(&message.content) + calls.sum::<usize>()
+    }
+
+    pub fn count_tokens(&self, text: &str) -> usize {
+        self.tokenizer.encode(text).len()
     }
 
     /// What fills the window, by owner.

@@ -100,6 +100,7 @@ impl Agent {
                     let warning = self.model.choose(chosen, &header.tools);
                     replayed.notices.extend(warning);
                 }
+                Kind::Compaction(_) => self.model.run = None,
                 Kind::Assistant(logged) => {
                     let now = self.again(&mut session, logged, entry.id, cancel)?;
                     let Some(now) = now else {

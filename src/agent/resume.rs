@@ -166,6 +166,7 @@ impl Agent {
         self.model.system.clone_from(&header.system);
         self.model.run = None;
         self.session = Session::new(journal, self.rules.clone());
+        self.rules.limits = wanted.limits.clone();
         let warning = self.model.choose(&wanted, &header.tools);
         if wanted != kept {
             // Where that can't be written, the next entry says so.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub max_tokens: Option<usize>,
     /// Answers of the model in one turn.
     pub max_steps: Option<usize>,
+    /// Hundredths of the context from which on room is made.
+    pub compact_at: Option<usize>,
     pub thinking: Option<Thinking>,
     pub calls: Option<Calls>,
 }
@@ -80,6 +82,7 @@ impl Settings {
             limits: Limits {
                 steps: self.max_steps.unwrap_or(kept.limits.steps),
                 turn_tokens: self.max_tokens.unwrap_or(kept.limits.turn_tokens),
+                compact_at: self.compact_at.unwrap_or(kept.limits.compact_at),
                 ..kept.limits.clone()
             },
             calls: self.calls.unwrap_or(kept.calls),
@@ -92,6 +95,7 @@ impl Settings {
         Limits {
             steps: self.max_steps.unwrap_or(limits.steps),
             turn_tokens: self.max_tokens.unwrap_or(limits.turn_tokens),
+            compact_at: self.compact_at.unwrap_or(limits.compact_at),
             reply_tokens: persona.map_or(limits.reply_tokens, |p| p.max_tokens.max(1)),
             ..limits
         }

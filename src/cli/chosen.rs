@@ -186,6 +186,7 @@ fn flags(run: &RunArgs) -> Vec<(&'static str, Value)> {
         ("output", word(run.output)),
         ("cache.enabled", word(run.cache)),
         ("grammar.enabled", word(run.grammar)),
+        ("context.memory", word(run.memory)),
         ("log.level", run.log_level.clone()),
     ];
     let settings = typed

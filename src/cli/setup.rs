@@ -8,7 +8,9 @@ use super::session::{self, Begin};
 use super::{folders, load};
 use crate::agent::{Agent, Calls, Exit, Reason, Settings, Stop};
 use crate::cache::disk::{Identity, Limit, Store};
+use crate::config::UserCommands;
 use crate::config::settings::{Resolved, Switch};
+use crate::repl;
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{self, Toolbox};
@@ -137,6 +139,7 @@ fn put_together(
         max_tokens: found.max_tokens(),
         max_steps: found.max_steps(),
         thinking: chosen.thinking(),
+        compact_at: Some((found.compact_at() * 100.0).round() as usize),
         calls: Some(calls(found)),
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
@@ -167,6 +170,16 @@ fn put_together(
     }
     for notice in agent.notices() {
         tracing::info!(notice);
+    }
+    if let Some(folder) = folders::config() {
+        let taken = repl::COMMANDS.iter().map(|command| command.name);
+        let (commands, lines) = UserCommands::load(&folder, &taken.collect::<Vec<_>>());
+        agent.use_commands(commands);
+        agent.warn(lines);
+    }
+    if found.memory() == Switch::On {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        agent.remember_project(home.as_deref());
     }
     Ok(agent)
 }

@@ -85,7 +85,7 @@ fn repl(chosen: &Chosen, begin: Begin) -> Exit {
         },
         false => Input::plain(BufReader::new(io::stdin())),
     };
-    let folder = agent.workspace().to_owned();
+    let folder = agent.workspace().root().to_owned();
     repl::run(agent, input, &mut |dir| {
         let model = chosen.named(dir).map_err(|failure| failure.message)?;
         let agent = setup::agent_with(chosen, model.as_deref(), &folder, &stop);

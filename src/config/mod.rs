@@ -3,6 +3,7 @@
 //! done; a project's can only tighten that, and counts when the user trusts it.
 //! The other settings come in layers, of which the last that says something counts.
 
+mod commands;
 mod document;
 mod file;
 mod layer;
@@ -11,6 +12,7 @@ pub mod settings;
 mod trust;
 mod user;
 
+pub use commands::{UserCommand, UserCommands};
 pub use document::{Author, Document, Entry};
 pub use layer::Layer;
 pub use project::{PROJECT_FILE, Project};

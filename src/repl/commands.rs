@@ -1,4 +1,8 @@
-//! The slash commands, in one table: help and dispatch come from it.
+//! The slash commands, in one table: help and dispatch come from it. The user's own
+//! are messages, and only listed here.
+
+use crate::config::UserCommands;
+use crate::sandbox::sanitize;
 
 use crate::config::settings::distance;
 
@@ -11,6 +15,8 @@ pub enum Action {
     Clear,
     Stats,
     Context,
+    Compact,
+    Pin,
     Mode,
     Permissions,
     Jobs,
@@ -68,6 +74,18 @@ pub const COMMANDS: &[Command] = &[
         args: "",
         help: "what fills the context, and when room is made",
         action: Action::Context,
+    },
+    Command {
+        name: "compact",
+        args: "[FOCUS]",
+        help: "make room now: summarise all but the newest turn, or leave it out",
+        action: Action::Compact,
+    },
+    Command {
+        name: "pin",
+        args: "[N|list|off N]",
+        help: "keep your last message, or the N-th, in the context whatever leaves it",
+        action: Action::Pin,
     },
     Command {
         name: "undo",
@@ -157,13 +175,21 @@ pub fn parse(line: &str) -> Result<(Action, &str), String> {
     }
 }
 
-/// The table as text.
-pub fn help() -> String {
-    let left = |command: &Command| format!("/{} {}", command.name, command.args);
-    let width = COMMANDS.iter().map(|c| left(c).len()).max().unwrap_or(0);
-    let lines: Vec<String> = COMMANDS
+/// The table as text, the user's own commands after it.
+pub fn help(own: &UserCommands) -> String {
+    let built_in = COMMANDS.iter().map(|command| {
+        let left = format!("/{} {}", command.name, command.args);
+        (left, command.help.to_owned())
+    });
+    let own = own.iter().map(|command| {
+        let help = sanitize::for_line(&command.description).into_owned();
+        (format!("/{} ", command.name), help)
+    });
+    let rows: Vec<(String, String)> = built_in.chain(own).collect();
+    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
+    let lines: Vec<String> = rows
         .iter()
-        .map(|command| format!("  {:width$}  {}", left(command), command.help))
+        .map(|(left, help)| format!("  {left:width$}  {help}").trim_end().to_owned())
         .collect();
     format!("{}\n{KEYS}", lines.join("\n"))
 }
@@ -181,7 +207,7 @@ mod tests {
 
     #[test]
     fn help_lists_every_command_and_every_action_has_one() {
-        let help = help();
+        let help = help(&UserCommands::default());
         for command in COMMANDS {
             let line = format!("/{} x y", command.name);
             let (action, rest) = parse(&line).unwrap();
@@ -193,8 +219,8 @@ mod tests {
             assert!(line.unwrap().ends_with(command.help));
         }
         use Action::{
-            Clear, Context, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Quit, Redo,
-            Resume, Sessions, Stats, Think, Undo,
+            Clear, Compact, Context, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Pin,
+            Quit, Redo, Resume, Sessions, Stats, Think, Undo,
         };
         for action in [
             Help,
@@ -203,6 +229,8 @@ mod tests {
             Clear,
             Stats,
             Context,
+            Compact,
+            Pin,
             Undo,
             Redo,
             Sessions,

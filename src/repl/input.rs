@@ -4,9 +4,10 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::complete::Names;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{Cmd, Config, Editor, KeyCode, KeyEvent, Modifiers};
+use rustyline::{Cmd, CompletionType, Config, Editor, KeyCode, KeyEvent, Modifiers};
 
 /// Entries of history kept.
 const HISTORY: usize = 1000;
@@ -25,7 +26,7 @@ pub enum Line {
 
 pub enum Input {
     Editor {
-        editor: Box<Editor<(), FileHistory>>,
+        editor: Box<Editor<Names, FileHistory>>,
         history: Option<PathBuf>,
     },
     Plain(Box<dyn BufRead>),
@@ -43,8 +44,9 @@ impl Input {
             .map_err(|e| format!("line editor: {e}"))?
             .auto_add_history(false)
             .bracketed_paste(true)
+            .completion_type(CompletionType::List)
             .build();
-        let mut editor: Editor<(), FileHistory> =
+        let mut editor: Editor<Names, FileHistory> =
             Editor::with_config(config).map_err(|e| format!("line editor: {e}"))?;
         editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
         if let Some(path) = &history {
@@ -55,6 +57,13 @@ impl Input {
             editor: Box::new(editor),
             history,
         })
+    }
+
+    /// Completes these from now on, where there is an editor.
+    pub fn complete(&mut self, names: Names) {
+        if let Self::Editor { editor, .. } = self {
+            editor.set_helper(Some(names));
+        }
     }
 
     /// Whether somebody types, with an editor's help.

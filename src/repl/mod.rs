@@ -3,6 +3,7 @@
 
 mod answers;
 mod commands;
+mod complete;
 mod context;
 mod input;
 mod screen;
@@ -18,6 +19,7 @@ pub use input::{Input, Line, history_file};
 use crate::agent::present::{background_line, thousands};
 use crate::agent::{Agent, Approval, Event, Exit, Front, Question};
 use crate::sandbox::Permission;
+use complete::Names;
 use screen::{Fold, Screen};
 
 /// Most times that one question is asked.
@@ -64,7 +66,9 @@ fn talk(repl: &mut Repl, load: &mut Load<'_>) -> Exit {
         };
         match line.trim() {
             "" => {}
-            command if command.starts_with('/') => {
+            command
+                if command.starts_with('/') && repl.agent.commands().expand(command).is_none() =>
+            {
                 if repl.command(command, load).is_break() {
                     return Exit::Done;
                 }
@@ -83,6 +87,10 @@ struct Repl {
 
 impl Repl {
     fn greet(&mut self) {
+        let built_in = COMMANDS.iter().map(|command| command.name.to_owned());
+        let own = self.agent.commands().iter().map(|own| own.name.clone());
+        let names = Names::new(self.agent.workspace(), built_in.chain(own).collect());
+        self.front.input.complete(names);
         let line = format!("{}  (/help lists the commands)", self.agent.describe());
         self.front.screen.say(&line);
         for notice in self.agent.notices() {
@@ -99,7 +107,10 @@ impl Repl {
             }
         };
         match action {
-            Action::Help => self.front.screen.say(&commands::help()),
+            Action::Help => {
+                let help = commands::help(self.agent.commands());
+                self.front.screen.say(&help);
+            }
             Action::Model if rest.is_empty() => {
                 let text = self.agent.describe();
                 self.front.screen.say(&text);
@@ -122,6 +133,8 @@ impl Repl {
                 self.front.screen.say(&text);
             }
             Action::Context => self.context(),
+            Action::Compact => self.compact(rest),
+            Action::Pin => self.pin(rest),
             Action::Undo => self.undo(undo::Way::Back),
             Action::Redo => self.undo(undo::Way::Forth),
             Action::Sessions => self.sessions(),

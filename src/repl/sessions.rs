@@ -52,7 +52,7 @@ impl Repl {
             let Ok(summary) = sessions.summary(&id) else {
                 continue;
             };
-            if summary.header.workspace != self.agent.workspace() {
+            if summary.header.workspace != self.agent.workspace().root() {
                 continue;
             }
             let here = match id == self.agent.session_id() {

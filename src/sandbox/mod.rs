@@ -4,6 +4,7 @@
 //! and what a terminal may see of it). `std::process` and file access for the
 //! tools live here and nowhere else.
 
+mod above;
 mod argv;
 mod atomic;
 mod environment;
@@ -27,6 +28,7 @@ pub mod text;
 mod walk;
 mod workspace;
 
+pub use above::{own_file, repository_above};
 #[cfg(target_os = "linux")]
 pub use linux::launcher;
 pub use network::{Destination, Destinations, Host, Network, NotANetwork};

@@ -7,6 +7,7 @@ mod command_output;
 mod diff;
 mod edit_file;
 mod git;
+mod given;
 mod history;
 mod jobs;
 mod list_dir;
@@ -20,6 +21,7 @@ mod toolbox;
 mod trailing;
 mod write_file;
 
+pub use given::{NotGiven, plain_text};
 pub use jobs::Background;
 pub use manifest::{Detail, Manifest, ManifestError};
 pub use toolbox::{Limits, Toolbox};

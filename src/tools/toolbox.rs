@@ -285,6 +285,10 @@ impl Toolbox {
         &self.workspace
     }
 
+    pub fn shared_workspace(&self) -> Arc<Workspace> {
+        Arc::clone(&self.workspace)
+    }
+
     pub fn policy(&self) -> &Policy {
         &self.policy
     }

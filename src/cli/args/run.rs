@@ -113,6 +113,10 @@ pub struct RunArgs {
     /// Hold tool calls to what the tools take [default: on]
     #[arg(long, value_name = "on|off")]
     pub grammar: Option<Switch>,
+    /// Give the model what AGENTS.md files say, from the workspace up to the
+    /// repository [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub memory: Option<Switch>,
 
     /// Text for people, or one JSON object per line [default: text]
     #[arg(long, value_name = "FORMAT")]
@@ -164,6 +168,7 @@ impl RunArgs {
             cache: self.cache.or(outer.cache),
             thinking: self.thinking.or(outer.thinking),
             grammar: self.grammar.or(outer.grammar),
+            memory: self.memory.or(outer.memory),
             output: self.output.or(outer.output),
             profile: self.profile.or(outer.profile),
             log_level: self.log_level.or(outer.log_level),

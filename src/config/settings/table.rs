@@ -197,7 +197,7 @@ pub const SETTINGS: [Setting; 26] = [
         kind: Kind::Switch,
         default: Default::Value("on"),
         who: Who::Projects,
-        flag: None,
+        flag: Some("--memory"),
         help: "let the model read the workspace's AGENTS.md",
     },
     Setting {
