@@ -157,23 +157,27 @@ fn damage_is_found_by_verify_and_said_in_a_turn() {
         .path()
         .join("cairn/kv")
         .join(shelf["fingerprint"].as_str().unwrap());
-    let damage = || {
+    let damage = |place: usize| {
         for file in std::fs::read_dir(&folder).unwrap() {
             let path = file.unwrap().path();
             let mut bytes = std::fs::read(&path).unwrap();
             if bytes.starts_with(b"cairn-kv") {
                 let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
+                bytes[middle + place] ^= 1;
                 std::fs::write(&path, bytes).unwrap();
             }
         }
     };
-    damage();
+    damage(0);
     let next = prompt(cache.path(), work.path(), "say one");
     let errors = String::from_utf8_lossy(&next.stderr);
     assert_eq!(errors.matches("was refused").count(), 1, "{errors}");
     assert_eq!(said(&next), said(&good));
-    damage();
+    let again = prompt(cache.path(), work.path(), "say one");
+    let errors = String::from_utf8_lossy(&again.stderr);
+    assert!(!errors.contains("was refused"), "{errors}");
+    assert_eq!(said(&again), said(&good));
+    damage(1);
     let (checked, status) = json(cache.path(), work.path(), "verify");
     assert_eq!(
         (&checked["blocks"], status),

@@ -143,6 +143,10 @@ impl<'a> Keeper<'a> {
                 *cache = before;
             }
             if let Some((position, fault)) = fault {
+                // Where one is damaged others may be, and what is there is not written
+                // again: damaged ones are removed here.
+                let later = places.iter().filter(|place| place.position > position);
+                later.for_each(|place| drop(self.store.load(place, tokens)));
                 notice.get_or_insert_with(|| refused(position, &fault));
                 // What is left may still have a shorter block there.
                 if !better {
