@@ -48,7 +48,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Talk, line by line
-    Repl(RunArgs),
+    Repl(Box<RunArgs>),
     /// Say what is in a bundle and whether it can be used
     Inspect(InspectArgs),
     /// List the bundles on this machine, and whether they fit its memory
