@@ -79,6 +79,7 @@ impl Agent {
                 if let Some(usage) = usage {
                     self.record(usage, front);
                 }
+                self.mark_cache(front);
             }
             Err(message) => {
                 tracing::error!("model call failed: {message}");

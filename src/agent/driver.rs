@@ -314,6 +314,15 @@ impl Agent {
         }
     }
 
+    /// How far a later start can go without a prefill, as far as that is known now.
+    pub(super) fn mark_cache(&mut self, front: &mut dyn Front) {
+        let tokens = self.model.generator.durable();
+        // Without a store there is nothing to wait for, or to mark.
+        if tokens != usize::MAX {
+            self.record(Kind::CacheMark { tokens }, front);
+        }
+    }
+
     /// The journal first. A log that can't be written is said once; the session
     /// goes on in memory.
     pub(super) fn record(&mut self, kind: Kind, front: &mut dyn Front) {

@@ -5,6 +5,7 @@
 mod about;
 mod attach;
 mod calls;
+mod collector;
 mod compact;
 #[cfg(test)]
 mod compact_tests;

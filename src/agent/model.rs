@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::collector::Collector;
 use super::context::Meter;
 use super::conversation::{Conversation, Said};
 use super::entry::{Answer, Entry, Finish, Kind};
@@ -18,8 +19,8 @@ use super::session::{Chosen, Session, Trace};
 use super::settings::{Calls, THINKING_BUDGET};
 use crate::bundle::Tokenizer;
 use crate::chat::{
-    ChatEvent, GenerationPrompt, MarkerIds, Message, Owner, Parser, ParserOptions, Parts,
-    RenderOptions, Renderer, Role, Start, Thinking, ToolSpec,
+    GenerationPrompt, MarkerIds, Message, Owner, ParserOptions, Parts, RenderOptions, Renderer,
+    Role, Start, Thinking, ToolSpec,
 };
 use crate::generate::{
     self, Cancel, Generator, Grammar, PromptUsage, Request, Sampling, ThinkingBudget,
@@ -217,16 +218,12 @@ impl Model {
             context: self.context,
             constraint: self.grammar.clone(),
         };
-        let mut collector = Collector {
-            parser: Parser::new(ParserOptions {
-                tools: self.specs.clone(),
-                start: prepared.start,
-                markers: MarkerIds::of(&self.tokenizer),
-                first_call,
-            }),
-            answer: Answer::default(),
-            held: String::new(),
-        };
+        let mut collector = Collector::new(ParserOptions {
+            tools: self.specs.clone(),
+            start: prepared.start,
+            markers: MarkerIds::of(&self.tokenizer),
+            first_call,
+        });
         for token in given {
             collector.token(&token, front);
             front.event(&Event::Token(token));
@@ -514,75 +511,5 @@ impl Model {
             "the context of {} tokens is full: {filled}; start a new conversation or ask for less",
             thousands(self.context),
         )
-    }
-}
-
-/// Parses an answer as it comes.
-struct Collector {
-    parser: Parser,
-    answer: Answer,
-    /// White space that is nothing to show unless more text follows.
-    held: String,
-}
-
-impl Collector {
-    fn token(&mut self, token: &generate::Token, front: &mut dyn Front) {
-        let events = self.parser.push(Some(token.id), &token.text);
-        self.take(events, front);
-    }
-
-    fn finish(
-        mut self,
-        tail: &str,
-        ids: Vec<u32>,
-        finish: Finish,
-        front: &mut dyn Front,
-    ) -> Answer {
-        if !tail.is_empty() {
-            let events = self.parser.push(None, tail);
-            self.take(events, front);
-        }
-        let events = self.parser.finish();
-        self.take(events, front);
-        self.flush_before_calls();
-        self.answer.ids = ids;
-        self.answer.finish = finish;
-        self.answer
-    }
-
-    fn take(&mut self, events: Vec<ChatEvent>, front: &mut dyn Front) {
-        for event in events {
-            match event {
-                ChatEvent::Reasoning(text) => {
-                    self.answer.reasoning.push_str(&text);
-                    front.event(&Event::Reasoning { text });
-                }
-                ChatEvent::Text(text) => self.text(&text, front),
-                // Announced when it is taken up, not when it is written.
-                ChatEvent::ToolCall(call) => {
-                    self.flush_before_calls();
-                    self.answer.calls.push(call);
-                }
-                ChatEvent::Malformed { reason, .. } => self.answer.malformed.push(reason),
-            }
-        }
-    }
-    fn text(&mut self, text: &str, front: &mut dyn Front) {
-        let mut text = std::mem::take(&mut self.held) + text;
-        self.held = text.split_off(text.trim_end().len());
-        if !text.is_empty() {
-            self.answer.text.push_str(&text);
-            front.event(&Event::Text { text });
-        }
-    }
-
-    /// Templates write an answer's text before its calls: white space belongs to
-    /// it there, and to the layout of the calls after that. So a rendered answer
-    /// equals the generated one, and the cache's prefix holds.
-    fn flush_before_calls(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        if self.answer.calls.is_empty() {
-            self.answer.text.push_str(&held);
-        }
     }
 }

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::args::{CacheArgs, CacheCommand};
+use super::args::{CacheArgs, CacheCommand, RunArgs};
+use super::chosen::{Chosen, Project};
 use super::doctor::size;
 use super::folders;
 use crate::agent::Exit;
 use crate::cache::disk::{self, Limit, Shelf};
 use crate::sandbox::sanitize;
 
-pub fn run(args: &CacheArgs) -> Exit {
+pub fn run(args: &CacheArgs, run: &RunArgs) -> Exit {
     let Some(folder) = folders::caches() else {
         let message = "there is no cache folder: neither XDG_CACHE_HOME nor HOME is set";
         return super::fail(Exit::Usage, message);
@@ -22,7 +23,10 @@ pub fn run(args: &CacheArgs) -> Exit {
     let done = match args.what {
         None | Some(CacheCommand::List) => list(&folder),
         Some(CacheCommand::Verify) => verify(&folder),
-        Some(CacheCommand::Gc) => gc(&folder),
+        Some(CacheCommand::Gc) => match Chosen::of(run, Project::None) {
+            Ok(chosen) => gc(&folder, limit(&chosen)),
+            Err(failure) => return super::fail(failure.exit(), &failure.message),
+        },
     };
     let place = folder.to_string_lossy();
     match done {
@@ -43,6 +47,12 @@ pub fn run(args: &CacheArgs) -> Exit {
         }
         Err(error) => super::fail(Exit::Internal, &format!("{place}: {error}")),
     }
+}
+
+/// As the settings have it.
+pub fn limit(chosen: &Chosen) -> Limit {
+    let bytes = chosen.settings.cache_limit();
+    bytes.map_or(Limit::Share, Limit::Bytes)
 }
 
 struct Report {
@@ -119,8 +129,8 @@ fn verify(folder: &Path) -> io::Result<Report> {
     })
 }
 
-fn gc(folder: &Path) -> io::Result<Report> {
-    let done = disk::gc(folder, Limit::default())?;
+fn gc(folder: &Path, limit: Limit) -> io::Result<Report> {
+    let done = disk::gc(folder, limit)?;
     let text = format!(
         "removed {} ({}) and {} unfinished files; {} of at most {} are left\n",
         count(done.blocks),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::chosen::Chosen;
 use super::permitted::Typed;
 use super::session::{self, Begin};
-use super::{folders, load};
+use super::{cache, folders, load};
 use crate::agent::{Agent, Calls, Exit, Reason, Settings, Stop};
-use crate::cache::disk::{Identity, Limit, Store};
+use crate::cache::disk::{Identity, Store};
 use crate::config::UserCommands;
 use crate::config::settings::{Resolved, Switch};
 use crate::repl;
@@ -147,7 +147,7 @@ fn put_together(
     let loaded = load::load(model, chosen, chunk)?;
     let limits = tools::Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
-    let caches = caches(found, &loaded);
+    let caches = caches(chosen, &loaded);
     let toolbox = Toolbox::new(workspace, permitted.policy, Launcher::this(), limits);
     let mut agent = Agent::new(
         &loaded.bundle,
@@ -207,8 +207,8 @@ pub(super) fn left_behind(workspace: &Workspace) -> Vec<String> {
 
 /// Where caches of this bundle are kept, or why not; `None` if that is not wanted, or
 /// there is no home folder.
-fn caches(settings: &Resolved, loaded: &load::Loaded) -> Option<Result<Store, String>> {
-    if settings.cache_enabled() == Switch::Off {
+fn caches(chosen: &Chosen, loaded: &load::Loaded) -> Option<Result<Store, String>> {
+    if chosen.settings.cache_enabled() == Switch::Off {
         return None;
     }
     let persist = loaded.engine.persist()?;
@@ -220,8 +220,7 @@ fn caches(settings: &Resolved, loaded: &load::Loaded) -> Option<Result<Store, St
         state_len: persist.state_len(),
     };
     let folder = folders::caches()?;
-    let limit = settings.cache_limit().map_or(Limit::Share, Limit::Bytes);
-    let opened = Store::open(&folder, &identity, limit);
+    let opened = Store::open(&folder, &identity, cache::limit(chosen));
     Some(opened.map_err(|error| format!("caches are not kept on disk: {error}")))
 }
 

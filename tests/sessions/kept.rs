@@ -24,47 +24,71 @@ const TASK: [&str; 9] = [
     "--allow=run",
 ];
 
-#[test]
-fn a_killed_turn_goes_on_with_the_same_tokens() {
-    let world = World::new();
+/// How the task goes without a kill.
+fn whole_course() -> Vec<Value> {
     let reference = World::new();
-    // The same place, so that the same is said of it.
     reference.good(&TASK);
     let whole = reference.course(&reference.ids()[0]);
-    let tokens: usize = whole
-        .iter()
-        .filter_map(|entry| entry["ids"].as_array().map(Vec::len))
-        .sum();
-    assert!(tokens > 40, "{whole:?}");
-    let mut checked = 0;
-    for n in [1, 2, 9, 16, 23] {
-        world.killed_at(&TASK, n);
-        let id = world.ids()[0].clone();
-        let resume = ["repl", "--output", "jsonl", "--resume", &id];
-        let kept = fs::metadata(world.log(&id).with_file_name("tokens.bin"));
-        let text = world.good(&resume);
-        // A record of a token is that long at least; the first one is the answer's.
-        if kept.is_ok_and(|kept| kept.len() > 100) {
-            let usage = { text.lines() }
-                .map(|line| serde_json::from_str(line).unwrap())
-                .find(|object: &Value| object["type"] == "usage");
-            let usage = usage.unwrap();
-            let cost = |name| usage[name].as_u64().unwrap();
-            assert!(cost("prefilled") <= 64, "{usage}");
-            assert!(cost("replayed") <= 2 * LAYERS, "{usage}");
-            checked += 1;
-        }
-        // The whole turn is told again, what was known before included.
-        let done = text.lines().last().unwrap();
+    let ids = whole.iter().filter_map(|entry| entry["ids"].as_array());
+    assert!(ids.map(Vec::len).sum::<usize>() > 40, "{whole:?}");
+    whole
+}
+
+/// Goes on with a session that was killed, and compares how it went with `whole`.
+/// Whether it is known what that cost.
+fn goes_on(world: &World, id: &str, whole: &[Value]) -> bool {
+    let resume = ["repl", "--output", "jsonl", "--resume", id];
+    let kept = fs::metadata(world.log(id).with_file_name("tokens.bin"));
+    let text = world.good(&resume);
+    // A record of a token is that long at least; the first one is the answer's.
+    let known = kept.is_ok_and(|kept| kept.len() > 100) && !text.is_empty();
+    if known {
+        let usage = { text.lines() }
+            .map(|line| serde_json::from_str(line).unwrap())
+            .find(|object: &Value| object["type"] == "usage");
+        let usage = usage.unwrap();
+        let cost = |name| usage[name].as_u64().unwrap();
+        assert!(cost("prefilled") <= 64, "{usage}");
+        assert!(cost("replayed") <= 2 * LAYERS, "{usage}");
+    }
+    if let Some(done) = text.lines().last() {
         let done: Value = serde_json::from_str(done).unwrap();
         assert_eq!(done["type"], "done", "{text}");
         assert_eq!((&done["exit"], &done["session"]), (&json!(0), &json!(id)));
-        assert_eq!(world.course(&id), whole, "killed at {n}");
-        // Nothing is left to go on with.
-        assert_eq!(world.good(&resume), "");
-        world.good(&["sessions", "rm", &id]);
     }
-    assert!(checked > 0);
+    assert_eq!(world.course(id), whole);
+    // Nothing is left to go on with.
+    assert_eq!(world.good(&resume), "");
+    world.good(&["sessions", "rm", id]);
+    known
+}
+
+#[test]
+fn a_turn_that_is_killed_when_it_speaks_goes_on_with_the_same_tokens() {
+    let world = World::new();
+    let whole = whole_course();
+    let known = [1, 2, 9, 16, 23].into_iter().filter(|&n| {
+        world.killed_at(&TASK, n);
+        goes_on(&world, &world.ids()[0], &whole)
+    });
+    assert!(known.count() > 0);
+}
+
+/// In the middle of reasoning, of a call, of the answer, and where one ends.
+#[test]
+fn a_turn_that_is_killed_at_any_token_goes_on_with_the_same_tokens() {
+    let world = World::new();
+    let whole = whole_course();
+    let mut killed = 0;
+    for bytes in (60..7_500).step_by(620) {
+        if let Some(id) = world.killed_after(&TASK, bytes) {
+            killed += usize::from(goes_on(&world, &id, &whole));
+        }
+        for id in world.ids() {
+            world.good(&["sessions", "rm", &id]);
+        }
+    }
+    assert!(killed >= 4, "{killed}");
 }
 
 #[test]

@@ -119,6 +119,34 @@ impl World {
         course
     }
 
+    /// Runs until so many bytes of tokens are kept, then kills it. `None` if it ended
+    /// before; else the session's id.
+    pub fn killed_after(&self, arguments: &[&str], bytes: u64) -> Option<String> {
+        let sessions = self.0.path().join("state/cairn/sessions");
+        let mut child = self.command(arguments).spawn().unwrap();
+        let enough = || {
+            let folders = fs::read_dir(&sessions).into_iter().flatten().flatten();
+            let mut kept = folders.filter_map(|folder| {
+                let tokens = fs::metadata(folder.path().join("tokens.bin")).ok()?;
+                Some((folder.file_name().into_string().ok()?, tokens.len()))
+            });
+            kept.find(|(_, len)| *len >= bytes).map(|(id, _)| id)
+        };
+        loop {
+            if let Some(id) = enough() {
+                let ended = child.try_wait().unwrap().is_some();
+                // It may have ended meanwhile.
+                let _ = child.kill();
+                child.wait().unwrap();
+                return (!ended).then_some(id);
+            }
+            if child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+
     /// Runs until a line of JSON is the `n`-th of the model's own, then kills it.
     pub fn killed_at(&self, arguments: &[&str], n: usize) {
         let mut child = self.command(arguments).spawn().unwrap();

@@ -405,3 +405,89 @@ fn what_a_newer_version_wrote_is_refused_and_said() {
     let error = parse(&line::write(&newer).unwrap()).unwrap_err();
     assert!(error.to_string().contains("newer cairn"), "{error}");
 }
+
+/// What the README says of a line is what there is.
+#[test]
+fn every_kind_of_entry_is_documented() {
+    let readme = include_str!("../../../README.md");
+    let row = readme
+        .lines()
+        .find(|line| line.starts_with("| `type` |"))
+        .unwrap();
+    let named: Vec<&str> = row.split('`').skip(3).step_by(2).collect();
+    // serde names all that it knows.
+    let error = serde_json::from_str::<Entry>(r#"{"id":1,"type":"?"}"#)
+        .unwrap_err()
+        .to_string();
+    let (_, known) = error.split_once("expected one of ").unwrap();
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    assert_eq!(named[0], "session");
+    assert_eq!(named[1..], known);
+    let fields = readme
+        .lines()
+        .find(|line| line.starts_with("| `v`, `id`"))
+        .unwrap();
+    let fork = Header {
+        preamble: "x".into(),
+        forked_from: Some(ForkedFrom {
+            session: "x".into(),
+            entry: 1,
+        }),
+        ..header("x")
+    };
+    let object = serde_json::to_value(fork).unwrap();
+    for name in object
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| *name != "type")
+    {
+        assert!(fields.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+/// A session of version 1, made by the program of that time: a listing, a change
+/// that was undone, a branch, a pin and a change of settings.
+#[test]
+fn what_the_first_version_wrote_is_opened() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/session_v1");
+    let dir = tempfile::tempdir().unwrap();
+    let log = fs::read(golden.join("log.jsonl")).unwrap();
+    let id = parse(&log).unwrap().header.id;
+    fs::create_dir(dir.path().join(&id)).unwrap();
+    for name in ["log.jsonl", "tokens.bin"] {
+        fs::copy(golden.join(name), dir.path().join(&id).join(name)).unwrap();
+    }
+    let sessions = Sessions::at(dir.path());
+    let opened = sessions.open(&id).unwrap();
+    assert!(opened.notices.is_empty(), "{:?}", opened.notices);
+    let entries = opened.journal.entries().to_vec();
+    let kinds: std::collections::BTreeSet<String> = entries
+        .iter()
+        .map(|entry| serde_json::to_value(entry).unwrap()["type"].to_string())
+        .collect();
+    for kind in [
+        "user",
+        "assistant",
+        "tool_result",
+        "undo",
+        "fork",
+        "pin",
+        "settings",
+        "cache_mark",
+    ] {
+        assert!(kinds.contains(&format!("{kind:?}")), "{kind}: {kinds:?}");
+    }
+    let mut answers = 0;
+    for entry in &entries {
+        if let Kind::Assistant(answer) = &entry.kind {
+            let tokens = sessions.tokens(&id, answer.trace.unwrap());
+            let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+            assert_eq!(ids, answer.ids[..answer.ids.len() - 1]);
+            answers += 1;
+        }
+    }
+    assert!(answers >= 4);
+    let session = Session::new(opened.journal, Rules::default());
+    assert!(!session.machine().messages().is_empty());
+}

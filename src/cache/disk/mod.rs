@@ -19,7 +19,7 @@ mod tests;
 pub use block::{Block, Fault};
 pub use folder::{Checked, Collected, Shelf, gc, list, verify};
 pub use key::Key;
-pub use limit::{Limit, LimitError};
+pub use limit::Limit;
 pub use store::{Identity, Parts, Place, Queued, Store};
 
 /// Positions per block.
