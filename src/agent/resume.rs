@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::driver::Agent;
-use super::entry::Kind;
+use super::entry::{Entry, Kind};
 use super::event::{Event, Front};
 use super::session::{
     BundleName, Chosen, Forked, Header, Journal, Opened, Session, Sessions, VERSION,
@@ -194,13 +194,35 @@ impl Agent {
             });
         };
         let before = entry.parent;
+        let left = |entry: &Entry| before.is_none_or(|before| entry.id > before);
+        let chose =
+            { path.iter() }.any(|entry| left(entry) && matches!(entry.kind, Kind::Settings(_)));
+        let pinned = self.pinned();
         self.model.run = None;
         if let Err(error) = self.session.branch(before) {
             front.event(&Event::Notice {
                 text: super::driver::unwritten(&error),
             });
         }
+        // What was chosen and pinned since is no part of what was said: it stays.
+        if chose {
+            self.record(Kind::Settings(self.chosen()), front);
+        }
+        let there = self.pinned();
+        let messages: Vec<u64> = self.pinnable().iter().map(|one| one.entry).collect();
+        for entry in pinned {
+            if messages.contains(&entry) && !there.contains(&entry) {
+                self.record(Kind::Pin { entry }, front);
+            }
+        }
         Ok(())
+    }
+
+    /// The entries of pinned messages.
+    fn pinned(&self) -> Vec<u64> {
+        let pinnable = self.pinnable();
+        let pinned = pinnable.iter().filter(|one| one.pinned);
+        pinned.map(|one| one.entry).collect()
     }
 
     /// # Errors
