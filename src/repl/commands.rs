@@ -48,13 +48,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "model",
         args: "[DIR]",
-        help: "say what model is running, or run the bundle in DIR",
+        help: "say what runs, or run another bundle",
         action: Action::Model,
     },
     Command {
         name: "think",
         args: "[on|off|show|fold]",
-        help: "print the last reasoning; reason or not; fold it",
+        help: "print the last reasoning; reason or not; fold",
         action: Action::Think,
     },
     Command {
@@ -78,19 +78,19 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "compact",
         args: "[FOCUS]",
-        help: "make room now: summarise all but the newest turn, or leave it out",
+        help: "make room now, with regard to FOCUS",
         action: Action::Compact,
     },
     Command {
         name: "pin",
         args: "[N|list|off N]",
-        help: "keep your last message, or the N-th, in the context whatever leaves it",
+        help: "keep a message of yours, whatever else leaves",
         action: Action::Pin,
     },
     Command {
         name: "undo",
         args: "",
-        help: "take back what the last turn changed in the workspace",
+        help: "take back what the last turn changed",
         action: Action::Undo,
     },
     Command {
@@ -114,19 +114,19 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "fork",
         args: "[ID][@ENTRY]",
-        help: "go on with a copy of this session, or of another, from an entry of it",
+        help: "go on with a copy, from an entry of it",
         action: Action::Fork,
     },
     Command {
         name: "edit",
         args: "N TEXT",
-        help: "go back to your N-th message and say TEXT instead",
+        help: "go back to your N-th message, say TEXT instead",
         action: Action::Edit,
     },
     Command {
         name: "mode",
         args: "[ask|accept-edits|plan]",
-        help: "say what is asked before it is done, or change it",
+        help: "say what is asked about, or change it",
         action: Action::Mode,
     },
     Command {
@@ -216,7 +216,8 @@ mod tests {
                 line.trim_start()
                     .starts_with(&format!("/{} ", command.name))
             });
-            assert!(line.unwrap().ends_with(command.help));
+            let line = line.unwrap();
+            assert!(line.ends_with(command.help) && line.len() <= 80, "{line}");
         }
         use Action::{
             Clear, Compact, Context, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Pin,
