@@ -91,6 +91,59 @@ fn a_turn_that_is_killed_at_any_token_goes_on_with_the_same_tokens() {
     assert!(killed >= 4, "{killed}");
 }
 
+/// A session whose context is filled to about 80 percent, and the turn that follows.
+fn filled(world: &World) -> [&'static str; 6] {
+    let long: Vec<String> = (1..=4)
+        .map(|n| format!("note {n}:{}", " word".repeat(350)))
+        .collect();
+    let mut fill = vec!["--seed", "7", "--max-tokens", "2", "--prompt", "hello"];
+    fill.extend(long.iter().flat_map(|text| ["--prompt", text]));
+    let output = world.run(&fill);
+    assert_eq!(output.status.code(), Some(4), "the answers are cut");
+    [
+        "--output",
+        "jsonl",
+        "--continue",
+        "--max-tokens=200",
+        "--prompt",
+        "list the files in src",
+    ]
+}
+
+#[test]
+fn a_full_session_that_is_killed_goes_on_with_the_same_tokens() {
+    let reference = World::new();
+    let task = filled(&reference);
+    let told = reference.good(&task);
+    let context = { told.lines() }
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|object: &Value| object["type"] == "context")
+        .unwrap();
+    let number = |name| context[name].as_u64().unwrap();
+    assert!(number("total") * 100 > number("window") * 70, "{context}");
+    let id = reference.ids()[0].clone();
+    let whole = reference.course(&id);
+    // Turns have left it, which the replay sees as well.
+    assert!(
+        whole.iter().any(|entry| entry["type"] == "compaction"),
+        "{whole:?}"
+    );
+    let same = reference.json(&["replay", &id, "--json"]);
+    assert_eq!(same["same"], true, "{same}");
+
+    let mut killed = 0;
+    for more in [700, 3_000, 5_500] {
+        let world = World::new();
+        filled(&world);
+        let id = world.ids()[0].clone();
+        let kept = fs::metadata(world.log(&id).with_file_name("tokens.bin")).unwrap();
+        if world.killed_after(&task, kept.len() + more).is_some() {
+            killed += usize::from(goes_on(&world, &id, &whole));
+        }
+    }
+    assert!(killed > 0);
+}
+
 #[test]
 fn a_session_goes_on_as_if_it_had_never_stopped() {
     let world = World::new();
