@@ -85,7 +85,7 @@ fn a_second_session_prefills_nothing_of_what_is_told_first() {
         let next = prompt(cache.path(), work.path(), "name a colour");
         let usage = of_type(&objects(&next), "usage").remove(0);
         let n = |name: &str| usage[name].as_u64().unwrap();
-        assert!(n("reused") > fixed && n("loaded") == n("reused"), "{usage}");
+        assert!(n("reused") > fixed, "{usage}");
         assert!(n("replayed") <= 8, "{usage}");
         assert_eq!(n("prompt"), n("reused") + n("prefilled"));
     }

@@ -64,7 +64,6 @@ pub fn object(event: &Event) -> Option<Value> {
             json!({
                 "prompt": prompt.prompt,
                 "reused": prompt.reused,
-                "loaded": prompt.loaded,
                 "prefilled": prompt.prefilled,
                 "replayed": prompt.replayed,
                 "generated": generated,
@@ -180,7 +179,7 @@ mod tests {
                 r#"{"v":1,"type":"tool_call","id":"call_1","name":"list_dir","arguments":{"path":"."},"sandbox":"sandbox read-only"}"#,
                 r#"{"v":1,"type":"tool_result","id":"call_1","ok":true,"output":"src/","truncated":false,"sandbox":"sandbox read-only"}"#,
                 r#"{"v":1,"type":"context","window":9,"total":3,"system":0,"tools":2,"memory":0,"files":0,"history":0,"reasoning":0,"tool_output":1}"#,
-                r#"{"v":1,"type":"usage","prompt":5,"reused":3,"loaded":1,"prefilled":2,"replayed":1,"generated":9}"#,
+                r#"{"v":1,"type":"usage","prompt":5,"reused":3,"prefilled":2,"replayed":1,"generated":9}"#,
                 r#"{"v":1,"type":"error","message":"m"}"#,
                 r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s"}"#,
             ]

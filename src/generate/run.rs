@@ -107,7 +107,7 @@ impl Run<'_> {
         let Some((&last, rest)) = prompt.split_last() else {
             return Ok(FinishReason::Stop);
         };
-        if prompt.len() >= self.request.context {
+        if self.request.prompt.len() >= self.request.context {
             return Ok(FinishReason::Context);
         }
         let mut thinking = self.request.thinking.clone().map(Thinking::new);
@@ -122,6 +122,9 @@ impl Run<'_> {
             if note(id, &mut thinking, &mut constraint, &mut guard).is_break() {
                 return Ok(FinishReason::Loop);
             }
+        }
+        if prompt.len() >= self.request.context {
+            return Ok(FinishReason::Context);
         }
         let Some(usage) = self.prefill(rest)? else {
             return Ok(FinishReason::Cancelled);

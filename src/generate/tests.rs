@@ -296,6 +296,50 @@ fn limits_are_exact_where_they_meet() {
     }
 }
 
+/// An answer that is known up to any token goes on as it went, to whatever end.
+#[test]
+fn given_tokens_count_as_generated() {
+    let demo = demo(1);
+    let prompt = demo.prompt("which files are in src?");
+    let room = prompt.len() + 20;
+    let whole = Request {
+        sampling: Sampling {
+            temperature: 1.0,
+            seed: 3,
+            repetition_penalty: 1.2,
+            ..Sampling::GREEDY
+        },
+        thinking: Some(demo.budget(6)),
+        max_tokens: 24,
+        ..demo.request(prompt)
+    };
+    let short = Request {
+        context: room,
+        ..whole.clone()
+    };
+    for request in [whole, short] {
+        let once = demo.run(request.clone());
+        for known in [0, 1, 5, 7, 8, once.ids.len() - 1, once.ids.len()] {
+            let ids = &once.ids[..known];
+            if ids.iter().any(|id| request.stop_ids.contains(id)) {
+                continue;
+            }
+            let again = demo.run(Request {
+                given: ids.to_vec(),
+                ..request.clone()
+            });
+            assert_eq!(
+                (&again.ids, again.reason),
+                (&once.ids, once.reason),
+                "{known}"
+            );
+            // No event is sent for what was known.
+            assert!(once.tokens.ends_with(&again.tokens), "{known}");
+            assert_eq!(again.tokens.len() + known, once.tokens.len(), "{known}");
+        }
+    }
+}
+
 #[test]
 fn cancelling_stops_at_once_and_the_next_run_is_right() {
     let demo = demo(1);
