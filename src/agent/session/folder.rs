@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::header::{ForkedFrom, Header};
 use super::id;
@@ -22,6 +22,8 @@ const TRACE: &str = "tokens.bin";
 const UNFINISHED: &str = ".new-";
 /// Ids that are drawn before giving up.
 const DRAWS: usize = 16;
+/// How long a session that is open is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Sessions named in an error.
 const NAMED: usize = 5;
 
@@ -227,7 +229,7 @@ impl Sessions {
             .write(true)
             .open(folder.join(LOG))
             .map_err(|error| missing(id, error))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(SessionError::Busy(id.to_owned())),
             Err(TryLockError::Error(error)) => return Err(unreadable(error)),
@@ -379,7 +381,7 @@ impl Sessions {
     /// # Errors
     /// When the folder can't be read.
     pub fn sweep(&self) -> Result<usize, SessionError> {
-        const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+        const HOUR: Duration = Duration::from_secs(3600);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -396,6 +398,20 @@ impl Sessions {
         Ok(left
             .filter(|entry| fs::remove_dir_all(entry.path()).is_ok())
             .count())
+    }
+}
+
+/// A process that was killed has its lock until the system has taken its memory back,
+/// which takes a while where that was a model's.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => {
+                std::thread::sleep(PATIENCE / 50);
+            }
+            done => return done,
+        }
     }
 }
 
