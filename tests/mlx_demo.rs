@@ -44,6 +44,8 @@ fn conversation(backend: &str) -> Vec<Value> {
         "XDG_CONFIG_HOME",
         concat!(env!("CARGO_TARGET_TMPDIR"), "/config"),
     );
+    // What a run before has kept of one backend is nothing that the other has.
+    command.args(["--cache", "off"]);
     command.args(["--backend", backend, "--temperature", "0", "--workspace"]);
     command.arg(dir.path());
     command.args(["--allow", "write", "--output", "jsonl"]);

@@ -82,6 +82,8 @@ fn a_start_without_metal_is_silent() {
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().to_str().unwrap();
     let arguments = [
+        "--cache",
+        "off",
         "--backend",
         "mlx",
         "--prompt",
