@@ -93,7 +93,7 @@ fn a_turn_that_is_killed_at_any_token_goes_on_with_the_same_tokens() {
 
 /// A session whose context is filled to about 80 percent, and the turn that follows.
 fn filled(world: &World) -> [&'static str; 6] {
-    let long: Vec<String> = (1..=4)
+    let long: Vec<String> = (1..=5)
         .map(|n| format!("note {n}:{}", " word".repeat(350)))
         .collect();
     let mut fill = vec!["--seed", "7", "--max-tokens", "2", "--prompt", "hello"];
