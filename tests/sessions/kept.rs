@@ -91,10 +91,10 @@ fn a_turn_that_is_killed_at_any_token_goes_on_with_the_same_tokens() {
     assert!(killed >= 4, "{killed}");
 }
 
-/// A session whose context is filled to about 80 percent, and the turn that follows.
-fn filled(world: &World) -> [&'static str; 6] {
-    let long: Vec<String> = (1..=5)
-        .map(|n| format!("note {n}:{}", " word".repeat(350)))
+/// A session with so many long messages in its context, and the turn that follows.
+fn filled(world: &World, notes: usize, words: usize) -> [&'static str; 6] {
+    let long: Vec<String> = (1..=notes)
+        .map(|n| format!("note {n}:{}", " word".repeat(words)))
         .collect();
     let mut fill = vec!["--seed", "7", "--max-tokens", "2", "--prompt", "hello"];
     fill.extend(long.iter().flat_map(|text| ["--prompt", text]));
@@ -110,38 +110,41 @@ fn filled(world: &World) -> [&'static str; 6] {
     ]
 }
 
+/// With a context that is nearly full, and with one that room is made in.
 #[test]
 fn a_full_session_that_is_killed_goes_on_with_the_same_tokens() {
-    let reference = World::new();
-    let task = filled(&reference);
-    let told = reference.good(&task);
-    let context = { told.lines() }
-        .map(|line| serde_json::from_str(line).unwrap())
-        .find(|object: &Value| object["type"] == "context")
-        .unwrap();
-    let number = |name| context[name].as_u64().unwrap();
-    assert!(number("total") * 100 > number("window") * 70, "{context}");
-    let id = reference.ids()[0].clone();
-    let whole = reference.course(&id);
-    // Turns have left it, which the replay sees as well.
-    assert!(
-        whole.iter().any(|entry| entry["type"] == "compaction"),
-        "{whole:?}"
-    );
-    let same = reference.json(&["replay", &id, "--json"]);
-    assert_eq!(same["same"], true, "{same}");
+    for (notes, words, least) in [(4, 445, 75), (2, 485, 35)] {
+        let reference = World::new();
+        let task = filled(&reference, notes, words);
+        let told = reference.good(&task);
+        let context = { told.lines() }
+            .map(|line| serde_json::from_str(line).unwrap())
+            .find(|object: &Value| object["type"] == "context")
+            .unwrap();
+        let number = |name| context[name].as_u64().unwrap();
+        let share = number("total") * 100 / number("window");
+        assert!((least..80).contains(&share), "{context}");
+        let id = reference.ids()[0].clone();
+        let whole = reference.course(&id);
+        let last = |kind| whole.iter().rposition(|entry| entry["type"] == kind);
+        let [left, asked] = ["compaction", "user"].map(last);
+        assert!(left.is_some(), "{whole:?}");
+        assert_eq!(left > asked, notes == 2, "{whole:?}");
+        let same = reference.json(&["replay", &id, "--json"]);
+        assert_eq!(same["same"], true, "{same}");
 
-    let mut killed = 0;
-    for more in [700, 3_000, 5_500] {
-        let world = World::new();
-        filled(&world);
-        let id = world.ids()[0].clone();
-        let kept = fs::metadata(world.log(&id).with_file_name("tokens.bin")).unwrap();
-        if world.killed_after(&task, kept.len() + more).is_some() {
-            killed += usize::from(goes_on(&world, &id, &whole));
+        let mut killed = 0;
+        for more in [700, 5_500] {
+            let world = World::new();
+            filled(&world, notes, words);
+            let id = world.ids()[0].clone();
+            let kept = fs::metadata(world.log(&id).with_file_name("tokens.bin")).unwrap();
+            if world.killed_after(&task, kept.len() + more).is_some() {
+                killed += usize::from(goes_on(&world, &id, &whole));
+            }
         }
+        assert!(killed > 0);
     }
-    assert!(killed > 0);
 }
 
 #[test]
