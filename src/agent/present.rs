@@ -84,7 +84,8 @@ pub fn result_lines(output: &str) -> Vec<String> {
     lines
 }
 
-fn one_line(text: &str, width: usize) -> String {
+/// The beginning of a text, on one line.
+pub fn one_line(text: &str, width: usize) -> String {
     let mut short: String = text.chars().take(width).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -1,6 +1,6 @@
 //! `cairn cache`: what is kept of prompts on disk.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{CacheArgs, CacheCommand, RunArgs};
 use super::chosen::{Chosen, Project};
 use super::doctor::size;
-use super::folders;
+use super::{folders, look};
 use crate::agent::Exit;
 use crate::cache::disk::{self, Limit, Shelf};
 use crate::sandbox::sanitize;
@@ -43,7 +43,10 @@ pub fn run(args: &CacheArgs, run: &RunArgs) -> Exit {
                     crate::batch::line(&whole) + "\n"
                 }
             };
-            print(&text, exit)
+            match look::print(&text) {
+                Exit::Done => exit,
+                failed => failed,
+            }
         }
         Err(error) => super::fail(Exit::Internal, &format!("{place}: {error}")),
     }
@@ -88,12 +91,7 @@ fn row(shelf: &Shelf) -> String {
     let numerics = shelf.numerics.as_deref().unwrap_or("?");
     let used = shelf.used.map_or("never used".into(), |used| {
         let then = SystemTime::UNIX_EPOCH + Duration::from_secs(used);
-        let ago = SystemTime::now().duration_since(then).unwrap_or_default();
-        match ago.as_secs() {
-            secs @ 0..3600 => format!("used {} min ago", secs / 60),
-            secs @ 3600..172_800 => format!("used {} h ago", secs / 3600),
-            secs => format!("used {} days ago", secs / 86_400),
-        }
+        format!("used {}", look::age(then))
     });
     format!(
         "{}  {}  {}  {}, {}, {used}\n",
@@ -144,13 +142,4 @@ fn gc(folder: &Path, limit: Limit) -> io::Result<Report> {
         object: object(done)?,
         exit: Exit::Done,
     })
-}
-
-fn print(text: &str, exit: Exit) -> Exit {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Ok(()) => exit,
-        // `| head` is success.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
-        Err(error) => super::fail(Exit::Internal, &format!("stdout: {error}")),
-    }
 }

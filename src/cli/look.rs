@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::args::{
     BackendName, Format, InspectArgs, LogitsArgs, ParseArgs, RenderArgs, RunArgs, Skip,
@@ -181,4 +182,15 @@ pub(super) fn note(line: &str) {
     let line = crate::sandbox::sanitize::for_line(line);
     // Without stderr there is nobody to tell.
     let _ = writeln!(io::stderr(), "cairn: {line}");
+}
+
+/// How long ago something was used, for a table.
+pub(super) fn age(used: SystemTime) -> String {
+    let seconds = used.elapsed().unwrap_or_default().as_secs();
+    match seconds {
+        0..60 => "now".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }

@@ -1,14 +1,15 @@
 //! `cairn sessions`: what is kept, as a table, whole, or for reading elsewhere.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::args::{ExportFormat, SessionsArgs, SessionsCommand};
 use super::{look, session};
+use crate::agent::present::{call_line, one_line};
 use crate::agent::session::{self as kept, Damage, Log, SessionError, Sessions, Summary};
-use crate::agent::{Exit, Kind, present};
+use crate::agent::{Exit, Kind};
 use crate::batch;
 use crate::sandbox::sanitize;
 
@@ -85,10 +86,10 @@ fn list(sessions: &Sessions, json: bool) -> Result<String, Failed> {
         let line = format!(
             "{:12}  {:>9}  {:>5}  {:20}  {}{mark} ({})",
             header.id,
-            age(one.used),
+            look::age(one.used),
             one.turns,
-            short(&header.bundle.name, 20),
-            short(&one.title, TITLE),
+            one_line(&header.bundle.name, 19),
+            one_line(&one.title, TITLE),
             header.workspace.display(),
         );
         text.push_str(&sanitize::for_line(&line));
@@ -176,11 +177,11 @@ fn damage(log: &Log) -> Option<String> {
 fn about(kind: &Kind) -> String {
     const TEXT: usize = 90;
     match kind {
-        Kind::User { text, .. } => format!("user: {}", short(text, TEXT)),
+        Kind::User { text, .. } => format!("user: {}", one_line(text, TEXT)),
         Kind::Assistant(answer) => {
-            let mut text = format!("assistant: {}", short(&answer.text, TEXT));
+            let mut text = format!("assistant: {}", one_line(&answer.text, TEXT));
             for call in &answer.calls {
-                let call = present::call_line(&call.name, &call.arguments);
+                let call = call_line(&call.name, &call.arguments);
                 let _ = write!(text, " > {call}");
             }
             let _ = write!(text, " [{} tokens]", answer.ids.len());
@@ -188,7 +189,7 @@ fn about(kind: &Kind) -> String {
         }
         Kind::ToolResult(result) => {
             let outcome = if result.ok { "ok" } else { "failed" };
-            format!("result ({outcome}): {}", short(&result.output, TEXT))
+            format!("result ({outcome}): {}", one_line(&result.output, TEXT))
         }
         other => {
             // What is left has few words: its JSON, without the entry's own fields.
@@ -199,7 +200,7 @@ fn about(kind: &Kind) -> String {
                 .filter(|(name, _)| *name != "type")
                 .map(|(name, value)| format!("{name}={value}"));
             let words = words.collect::<Vec<_>>().join(" ");
-            format!("{kind}: {}", short(&words, TEXT))
+            format!("{kind}: {}", one_line(&words, TEXT))
         }
     }
 }
@@ -269,24 +270,4 @@ fn collect(sessions: &Sessions, days: Option<usize>) -> Result<String, Failed> {
         text.push_str("nothing to remove\n");
     }
     Ok(text)
-}
-
-/// The beginning of a text, on one line.
-fn short(text: &str, most: usize) -> String {
-    let mut short: String = text.chars().take(most).collect();
-    if short.len() < text.len() {
-        short.pop();
-        short.push('…');
-    }
-    sanitize::for_line(&short).into_owned()
-}
-
-fn age(used: SystemTime) -> String {
-    let seconds = used.elapsed().unwrap_or_default().as_secs();
-    match seconds {
-        0..60 => "now".to_owned(),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..86400 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86400),
-    }
 }

@@ -2,9 +2,9 @@
 //! turns that this one could have taken.
 
 use super::Repl;
+use crate::agent::present::one_line;
 use crate::agent::session::{SessionError, Sessions};
 use crate::agent::{Kind, Session, Settings};
-use crate::sandbox::sanitize;
 
 /// Characters of a message in a list, and messages shown of a session that goes on.
 const TITLE: usize = 60;
@@ -23,7 +23,7 @@ impl Repl {
         self.front.screen.dim(&line);
         let skipped = messages.len().saturating_sub(RECENT);
         for (number, text) in messages.iter().enumerate().skip(skipped) {
-            let line = format!("{}: {}", number + 1, short(text));
+            let line = format!("{}: {}", number + 1, one_line(text, TITLE));
             self.front.screen.dim(&line);
         }
         if self.agent.unfinished().is_some() {
@@ -62,7 +62,7 @@ impl Repl {
             let turns = summary.turns;
             lines.push(format!(
                 "{id}  {turns:>3} turns  {}{here}",
-                short(&summary.title)
+                one_line(&summary.title, TITLE)
             ));
             if lines.len() == LISTED {
                 lines.push("... (`cairn sessions` lists all)".to_owned());
@@ -125,7 +125,7 @@ impl Repl {
         let Ok(number) = number.parse() else {
             let messages = messages(self.agent.session());
             for (number, text) in messages.iter().enumerate() {
-                let line = format!("{}: {}", number + 1, short(text));
+                let line = format!("{}: {}", number + 1, one_line(text, TITLE));
                 self.front.screen.say(&line);
             }
             self.front
@@ -161,12 +161,4 @@ fn messages(session: &Session) -> Vec<String> {
         _ => None,
     });
     texts.collect()
-}
-
-fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(TITLE).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    sanitize::for_line(&short).into_owned()
 }
