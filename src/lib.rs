@@ -32,4 +32,6 @@ pub mod batch;
 
 pub mod repl;
 
+pub mod tui;
+
 pub mod cli;

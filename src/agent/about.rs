@@ -6,6 +6,7 @@ use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
+use crate::bundle::Tokenizer;
 use crate::chat::Thinking;
 use crate::config::UserCommands;
 use crate::sandbox::{Mode, Policy, Strength, Workspace};
@@ -73,6 +74,11 @@ impl Agent {
 
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The bundle's tokenizer.
+    pub fn tokenizer(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.model.tokenizer)
     }
 
     pub fn stats(&self) -> Stats {

@@ -326,11 +326,20 @@ impl Agent {
     /// The journal first. A log that can't be written is said once; the session
     /// goes on in memory.
     pub(super) fn record(&mut self, kind: Kind, front: &mut dyn Front) {
-        if let Err(error) = self.session.record(kind) {
+        let written = self.session.record(kind);
+        self.logged(front);
+        if let Err(error) = written {
             tracing::warn!("the session log can't be written: {error}");
             front.event(&Event::Notice {
                 text: unwritten(&error),
             });
+        }
+    }
+
+    /// Tells of the entry that was added last.
+    pub(super) fn logged(&self, front: &mut dyn Front) {
+        if let Some(entry) = self.session.journal().entries().last() {
+            front.event(&Event::Logged(entry.clone()));
         }
     }
 }

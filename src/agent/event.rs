@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::context::Meter;
+use super::entry::Entry;
 use super::exit::Reason;
 use crate::generate::{PromptUsage, Token};
 use crate::sandbox::Rule;
@@ -49,6 +50,8 @@ pub enum Event {
         prompt: PromptUsage,
         generated: usize,
     },
+    /// An entry has been added to the session's log.
+    Logged(Entry),
     /// A line for the user that is no part of the conversation.
     Notice {
         text: String,

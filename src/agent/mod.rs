@@ -29,6 +29,7 @@ mod restore;
 mod resume;
 pub mod session;
 mod settings;
+pub mod slash;
 mod stop;
 mod system;
 

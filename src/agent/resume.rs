@@ -199,7 +199,9 @@ impl Agent {
             { path.iter() }.any(|entry| left(entry) && matches!(entry.kind, Kind::Settings(_)));
         let pinned = self.pinned();
         self.model.run = None;
-        if let Err(error) = self.session.branch(before) {
+        let branched = self.session.branch(before);
+        self.logged(front);
+        if let Err(error) = branched {
             front.event(&Event::Notice {
                 text: super::driver::unwritten(&error),
             });

@@ -79,7 +79,11 @@ pub fn object(event: &Event) -> Option<Value> {
                 "session": done.session,
             }),
         ),
-        Event::TurnStarted | Event::Prefill { .. } | Event::Token(_) | Event::Notice { .. } => {
+        Event::TurnStarted
+        | Event::Prefill { .. }
+        | Event::Token(_)
+        | Event::Logged(_)
+        | Event::Notice { .. } => {
             return None;
         }
     };

@@ -124,6 +124,7 @@ impl Printer {
             }
             Event::TurnStarted
             | Event::Token(_)
+            | Event::Logged(_)
             | Event::Context(_)
             | Event::Usage { .. }
             | Event::Prefill { .. }

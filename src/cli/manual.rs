@@ -13,8 +13,8 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use super::args::{Cli, ManArgs};
 use super::{exit, fail, look};
 use crate::agent::Exit;
+use crate::agent::slash::COMMANDS;
 use crate::config::settings::{SETTINGS, Setting, Who};
-use crate::repl::COMMANDS;
 
 /// `cairn completions`.
 pub fn completions(shell: Shell) -> Exit {

@@ -6,11 +6,11 @@ use super::chosen::Chosen;
 use super::permitted::Typed;
 use super::session::{self, Begin};
 use super::{cache, folders, load};
+use crate::agent::slash;
 use crate::agent::{Agent, Calls, Exit, Reason, Settings, Stop};
 use crate::cache::disk::{Identity, Store};
 use crate::config::UserCommands;
 use crate::config::settings::{Resolved, Switch};
-use crate::repl;
 use crate::sandbox::launch::{self, Launcher};
 use crate::sandbox::{Workspace, sanitize};
 use crate::tools::{self, Toolbox};
@@ -172,7 +172,7 @@ fn put_together(
         tracing::info!(notice);
     }
     if let Some(folder) = folders::config() {
-        let taken = repl::COMMANDS.iter().map(|command| command.name);
+        let taken = slash::COMMANDS.iter().map(|command| command.name);
         let (commands, lines) = UserCommands::load(&folder, &taken.collect::<Vec<_>>());
         agent.use_commands(commands);
         agent.warn(lines);

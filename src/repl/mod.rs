@@ -2,25 +2,25 @@
 //! It reads lines, hands messages to the agent and prints what comes back.
 
 mod answers;
-mod commands;
 mod complete;
-mod context;
 mod input;
 mod screen;
 mod sessions;
-mod undo;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
-pub use commands::{Action, COMMANDS, Command};
 pub use input::{Input, Line, history_file};
 
-use crate::agent::present::{background_line, thousands};
+use crate::agent::slash::{self, Action, COMMANDS, Obeyed, Way};
 use crate::agent::{Agent, Approval, Event, Exit, Front, Question};
-use crate::sandbox::Permission;
+use crate::undo::Force;
 use complete::Names;
 use screen::{Fold, Screen};
+
+const KEYS: &str = "\
+A line that ends with \\ goes on in the next one, and so it does after Alt-Enter.
+Pasted lines stay together. Ctrl-C stops the model, Ctrl-D leaves.";
 
 /// Most times that one question is asked.
 const ASKED: usize = 3;
@@ -99,17 +99,33 @@ impl Repl {
     }
 
     fn command(&mut self, line: &str, load: &mut Load<'_>) -> ControlFlow<()> {
-        let (action, rest) = match commands::parse(line) {
+        let (action, rest) = match slash::parse(line) {
             Ok(parsed) => parsed,
             Err(message) => {
                 self.front.screen.say(&message);
                 return ControlFlow::Continue(());
             }
         };
+        match self.agent.obey(action, rest, &mut self.front) {
+            Obeyed::Said(text) => self.say(&text),
+            Obeyed::Begun(notices) => {
+                for notice in notices {
+                    self.front.screen.dim(&notice);
+                }
+                self.recall();
+            }
+            Obeyed::Asks(way, text) => self.overwrite(way, &text),
+            Obeyed::Front => return self.own(action, rest, load),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Commands that are about this program and its screen.
+    fn own(&mut self, action: Action, rest: &str, load: &mut Load<'_>) -> ControlFlow<()> {
         match action {
             Action::Help => {
-                let help = commands::help(self.agent.commands());
-                self.front.screen.say(&help);
+                let help = slash::help(self.agent.commands());
+                self.front.screen.say(&format!("{help}\n{KEYS}"));
             }
             Action::Model if rest.is_empty() => {
                 let text = self.agent.describe();
@@ -123,75 +139,49 @@ impl Repl {
                 }
                 Err(message) => self.front.screen.say(&format!("error: {message}")),
             },
-            Action::Think => self.think(rest),
-            Action::Clear => {
-                self.agent.clear();
-                self.front.screen.say("a new conversation");
-            }
-            Action::Stats => {
-                let text = self.stats();
-                self.front.screen.say(&text);
-            }
-            Action::Context => self.context(),
-            Action::Compact => self.compact(rest),
-            Action::Pin => self.pin(rest),
-            Action::Undo => self.undo(undo::Way::Back),
-            Action::Redo => self.undo(undo::Way::Forth),
-            Action::Sessions => self.sessions(),
-            Action::Resume => self.resume(rest),
-            Action::Fork => self.fork(rest),
+            Action::Think => self.fold(rest),
             Action::Edit => self.edit(rest),
-            Action::Mode => self.mode(rest),
-            Action::Permissions => {
-                let rules = self.agent.rules_in_force();
-                self.front.screen.say(&rules);
-            }
-            Action::Jobs => self.jobs(),
-            Action::Kill => self.kill(rest),
             Action::Quit => return ControlFlow::Break(()),
+            // The agent's, which has done them.
+            Action::Clear
+            | Action::Stats
+            | Action::Context
+            | Action::Compact
+            | Action::Pin
+            | Action::Mode
+            | Action::Permissions
+            | Action::Jobs
+            | Action::Kill
+            | Action::Undo
+            | Action::Redo
+            | Action::Sessions
+            | Action::Resume
+            | Action::Fork => {}
         }
         ControlFlow::Continue(())
     }
 
-    fn mode(&mut self, name: &str) {
-        let known = Permission::ALL.into_iter();
-        match known.into_iter().find(|mode| mode.to_string() == name) {
-            Some(permission) => {
-                self.agent.set_permission(permission);
-                self.front.screen.say(match permission {
-                    Permission::Ask => "changes and commands are asked about",
-                    Permission::AcceptEdits => "files are changed without a question",
-                    Permission::Plan => "nothing is changed and no command is run",
-                });
-            }
-            None if name.is_empty() => {
-                let text = format!("{} ({})", self.agent.manner(), self.agent.describe());
-                self.front.screen.say(&text);
-            }
-            None => {
-                let names = Permission::ALL.map(|mode| mode.to_string()).join(", ");
-                let text = format!("/mode takes {names}, not {name:?}");
-                self.front.screen.say(&text);
-            }
+    fn say(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.front.screen.say(text);
         }
     }
 
-    fn jobs(&mut self) {
-        let all = self.agent.background();
-        if all.is_empty() {
-            self.front.screen.say("no command runs in the background");
-        }
-        for command in all {
-            self.front.screen.say(&background_line(&command));
-        }
-    }
-
-    fn kill(&mut self, id: &str) {
-        let ended = id.parse().is_ok_and(|id| self.agent.end_command(id));
-        if !ended {
-            let text = format!("no background command {id:?} runs; /jobs lists them");
-            self.front.screen.say(&text);
-        }
+    /// Anything but a yes is a no.
+    fn overwrite(&mut self, way: Way, text: &str) {
+        self.front.screen.say(text);
+        let answer = match self.front.input.line("overwrite? [y]es / [N]o: ") {
+            Ok(Line::Text(answer)) => answer.trim().to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        let text = match answer.as_str() {
+            "y" | "yes" => match self.agent.take_back(way, Force::Yes, &mut self.front) {
+                Obeyed::Said(text) => text,
+                _ => String::new(),
+            },
+            _ => "nothing was changed".to_owned(),
+        };
+        self.say(&text);
     }
 
     fn end_commands(&mut self) {
@@ -200,57 +190,22 @@ impl Repl {
         }
     }
 
-    fn think(&mut self, how: &str) {
+    fn fold(&mut self, how: &str) {
         let screen = &mut self.front.screen;
         match how {
             "" => screen.unfold(),
-            "show" | "fold" => {
-                screen.fold = match how {
-                    "show" => Fold::Shown,
-                    _ => Fold::Folded,
-                };
-                screen.say(match how {
-                    "show" => "reasoning is shown",
-                    _ => "reasoning is folded; /think prints the last",
-                });
+            "show" => {
+                screen.fold = Fold::Shown;
+                screen.say("reasoning is shown");
             }
-            "on" | "off" => {
-                let wanted = match how {
-                    "on" => crate::agent::Thinking::On,
-                    _ => crate::agent::Thinking::Off,
-                };
-                match self.agent.set_thinking(wanted) {
-                    Ok(()) => screen.say(&format!("thinking is {how}")),
-                    Err(message) => screen.say(&message),
-                }
+            "fold" => {
+                screen.fold = Fold::Folded;
+                screen.say("reasoning is folded; /think prints the last");
             }
             other => screen.say(&format!(
                 "/think takes on, off, show or fold, not {other:?}"
             )),
         }
-    }
-
-    fn stats(&self) -> String {
-        let stats = self.agent.stats();
-        let rate = |tokens: usize, seconds: f64| match seconds > 0.0 {
-            true => format!("{:.1} tokens/s", tokens as f64 / seconds),
-            false => "not yet measured".to_owned(),
-        };
-        format!(
-            "turns      {}, model calls {}\nprompt     {} tokens: {} reused ({} from disk), {} prefilled, {} replayed\n\
-             generated  {} tokens\n\
-             speed      prefill {}, decode {}",
-            stats.turns,
-            stats.calls,
-            thousands(stats.prompt.prompt),
-            thousands(stats.prompt.reused),
-            thousands(stats.prompt.loaded),
-            thousands(stats.prompt.prefilled),
-            thousands(stats.prompt.replayed),
-            thousands(stats.generated),
-            rate(stats.prompt.prefilled, stats.prefill_seconds),
-            rate(stats.generated, stats.decode_seconds),
-        )
     }
 }
 

@@ -116,7 +116,11 @@ impl Screen {
                     _ => self.dim(&format!("(the turn ended: {})", done.reason.word())),
                 }
             }
-            Event::Token(_) | Event::Context(_) | Event::Usage { .. } | Event::Prefill { .. } => {}
+            Event::Token(_)
+            | Event::Context(_)
+            | Event::Usage { .. }
+            | Event::Logged(_)
+            | Event::Prefill { .. } => {}
         }
     }
 

@@ -56,7 +56,8 @@ pub struct Noted {
 }
 
 impl Noted {
-    pub(super) fn of(token: &Token, millis: u32, tokenizer: &Tokenizer) -> Self {
+    /// A token that was generated `millis` milliseconds after its answer began.
+    pub fn of(token: &Token, millis: u32, tokenizer: &Tokenizer) -> Self {
         let bytes = |id| {
             let bytes = tokenizer.token_bytes(id).unwrap_or_default();
             bytes[..bytes.len().min(MAX_TEXT)].to_vec()

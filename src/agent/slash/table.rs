@@ -1,12 +1,12 @@
-//! The slash commands, in one table: help and dispatch come from it. The user's own
-//! are messages, and only listed here.
+//! The slash commands of all conversations, in one table: help, completion, dispatch and
+//! the manual come from it. The user's own are messages, and only listed here.
 
 use crate::config::UserCommands;
 use crate::sandbox::sanitize;
 
 use crate::config::settings::distance;
 
-/// What a command does; the REPL acts on it.
+/// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Help,
@@ -155,10 +155,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const KEYS: &str = "\
-A line that ends with \\ goes on in the next one, and so it does after Alt-Enter.
-Pasted lines stay together. Ctrl-C stops the model, Ctrl-D leaves.";
-
 /// A line that starts with `/`, read.
 ///
 /// # Errors
@@ -175,7 +171,7 @@ pub fn parse(line: &str) -> Result<(Action, &str), String> {
     }
 }
 
-/// The table as text, the user's own commands after it.
+/// The table as text, the user's own commands after it. A line each.
 pub fn help(own: &UserCommands) -> String {
     let built_in = COMMANDS.iter().map(|command| {
         let left = format!("/{} {}", command.name, command.args);
@@ -191,7 +187,7 @@ pub fn help(own: &UserCommands) -> String {
         .iter()
         .map(|(left, help)| format!("  {left:width$}  {help}").trim_end().to_owned())
         .collect();
-    format!("{}\n{KEYS}", lines.join("\n"))
+    lines.join("\n")
 }
 
 fn nearest(name: &str) -> &'static str {

@@ -1,41 +1,34 @@
-//! `/context`, `/compact` and `/pin`: what the conversation takes of the window, and
-//! what leaves it.
+//! `/context` and `/pin`: what the conversation takes of the window, and what stays.
 
-use super::Repl;
+use crate::agent::{Agent, Front};
 use crate::sandbox::sanitize;
 
 /// Characters of a message that the list of pins shows.
 const SHOWN: usize = 60;
 
-impl Repl {
-    pub(super) fn context(&mut self) {
-        let text = match self.agent.context() {
+impl Agent {
+    pub(super) fn context_text(&self) -> String {
+        match self.context() {
             Ok(meter) => {
-                let at = self.agent.compact_at();
-                let then = self.agent.makes_room_by();
+                let at = self.compact_at();
+                let then = self.makes_room_by();
                 format!("{}\nat {at} % of the window {then}", meter.table())
             }
             Err(error) => format!("error: {error}"),
-        };
-        self.front.screen.say(&text);
-    }
-
-    pub(super) fn compact(&mut self, focus: &str) {
-        // What was done is a notice.
-        if let Err(message) = self.agent.compact(focus, &mut self.front) {
-            self.front.screen.say(&message);
         }
     }
 
-    pub(super) fn pin(&mut self, which: &str) {
+    pub(super) fn pin_text(&mut self, which: &str, front: &mut dyn Front) -> String {
         let words: Vec<&str> = which.split_whitespace().collect();
         let text = match words.as_slice() {
             ["list"] => Ok(self.pins()),
-            [] => self.pinned(None),
-            [number] if number.parse::<usize>().is_ok() => self.pinned(number.parse().ok()),
+            [] => self.pinned_text(None, front),
+            [number] if number.parse::<usize>().is_ok() => {
+                self.pinned_text(number.parse().ok(), front)
+            }
             ["off", number] => match number.parse() {
                 Ok(number) => {
-                    let unpinned = self.agent.unpin(number, &mut self.front);
+                    let unpinned = self.unpin(number, front);
                     unpinned.map(|()| format!("message {number} is not pinned any more"))
                 }
                 Err(_) => Err(format!("/pin off takes a message's number, not {number:?}")),
@@ -44,17 +37,20 @@ impl Repl {
                 "/pin takes a message's number, list, or off and a number, not {which:?}"
             )),
         };
-        let text = text.unwrap_or_else(|message| message);
-        self.front.screen.say(&text);
+        text.unwrap_or_else(|message| message)
     }
 
-    fn pinned(&mut self, number: Option<usize>) -> Result<String, String> {
-        let number = self.agent.pin(number, &mut self.front)?;
+    fn pinned_text(
+        &mut self,
+        number: Option<usize>,
+        front: &mut dyn Front,
+    ) -> Result<String, String> {
+        let number = self.pin(number, front)?;
         Ok(format!("message {number} stays in the context"))
     }
 
     fn pins(&self) -> String {
-        let all = self.agent.pinnable();
+        let all = self.pinnable();
         let lines = all.iter().enumerate().map(|(at, message)| {
             let mark = match (message.pinned, message.present) {
                 (true, _) => "pinned",
