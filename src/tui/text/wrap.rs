@@ -52,7 +52,8 @@ pub fn wrap(line: &Line<'_>, columns: usize, indent: usize) -> Vec<Line<'static>
 /// How many cells go into a row, and how many spaces after them go nowhere.
 fn split(cells: &[Cell<'_>], columns: usize) -> (usize, usize) {
     let mut used = 0;
-    let mut after_space = None;
+    // Where the last word ends, and the next one begins.
+    let mut between: Option<(usize, usize)> = None;
     for (at, cell) in cells.iter().enumerate() {
         if used + cell.columns > columns && at > 0 {
             let is_space = |cell: &Cell<'_>| cell.text == " ";
@@ -61,14 +62,19 @@ fn split(cells: &[Cell<'_>], columns: usize) -> (usize, usize) {
                 return (at, spaces.count());
             }
             // A word that is longer than a row is cut where the row ends.
-            return match after_space {
-                Some(space) => (space, 0),
+            return match between {
+                Some((end, next)) => (end, next - end),
                 None => (at, 0),
             };
         }
         used += cell.columns;
         if cell.text == " " {
-            after_space = Some(at + 1);
+            between = match between {
+                Some((end, next)) if next == at => Some((end, at + 1)),
+                // Spaces that a row begins with belong to it.
+                _ if cells[..at].iter().all(|cell| cell.text == " ") => None,
+                _ => Some((at, at + 1)),
+            };
         }
     }
     (cells.len(), 0)
@@ -103,7 +109,7 @@ mod tests {
         assert_eq!(wrapped("one two three", 8, 0), ["one two", "three"]);
         assert_eq!(wrapped("one two three", 7, 0), ["one two", "three"]);
         assert_eq!(wrapped("abcdefghij", 4, 0), ["abcd", "efgh", "ij"]);
-        assert_eq!(wrapped("- one two", 6, 2), ["- one ", "  two"]);
+        assert_eq!(wrapped("- one two", 6, 2), ["- one", "  two"]);
         assert_eq!(wrapped("漢字漢字", 5, 0), ["漢字", "漢字"]);
         assert_eq!(wrapped("", 5, 0), [""]);
         assert_eq!(wrapped("字", 1, 0), ["字"]);
@@ -118,7 +124,7 @@ mod tests {
         ) {
             let rows = wrapped(&text, columns, indent);
             for row in &rows {
-                prop_assert!(width(row.trim_end()) <= columns, "{rows:?}");
+                prop_assert!(width(row) <= columns, "{rows:?}");
             }
             let bare = |text: &str| text.replace(' ', "");
             prop_assert_eq!(bare(&rows.concat()), bare(&text));
