@@ -1,11 +1,19 @@
 //! Text for a grid of cells: widths, wrapping and making hostile text harmless.
 
+mod cut;
+pub mod diff;
+pub mod highlight;
+pub mod markdown;
+mod row;
+mod table;
 mod wrap;
 
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-pub use wrap::wrap;
+pub use cut::cut;
+pub use row::{Join, Row, joined};
+pub use wrap::{wrap, wrap_joined};
 
 use crate::sandbox::sanitize;
 

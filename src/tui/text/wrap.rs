@@ -19,6 +19,12 @@ struct Cell<'a> {
 /// all rows but the first. Nothing is lost but spaces where a row ends. An empty line
 /// is one row.
 pub fn wrap(line: &Line<'_>, columns: usize, indent: usize) -> Vec<Line<'static>> {
+    let pieces = wrap_joined(line, columns, indent);
+    pieces.into_iter().map(|(row, _)| row).collect()
+}
+
+/// The same, with how many spaces were between the end of each row and the next one.
+pub fn wrap_joined(line: &Line<'_>, columns: usize, indent: usize) -> Vec<(Line<'static>, usize)> {
     let columns = columns.max(1);
     let indent = match indent + 1 < columns {
         true => indent,
@@ -41,7 +47,7 @@ pub fn wrap(line: &Line<'_>, columns: usize, indent: usize) -> Vec<Line<'static>
     loop {
         let before = if rows.is_empty() { 0 } else { indent };
         let (taken, skipped) = split(rest, columns - before);
-        rows.push(row(&rest[..taken], before));
+        rows.push((row(&rest[..taken], before), skipped));
         rest = &rest[taken + skipped..];
         if rest.is_empty() {
             return rows;
