@@ -3,7 +3,9 @@
 //! (`update`), a state becomes a frame (`view`), and both are pure; threads, terminal
 //! and clock are in `driver`.
 
+pub mod composer;
 pub mod keys;
+pub mod overlay;
 pub mod text;
 pub mod theme;
 pub mod transcript;

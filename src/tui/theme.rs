@@ -39,6 +39,8 @@ pub enum Role {
     Selected,
     /// What a search found.
     Found,
+    /// Characters of a list's row that were typed to find it.
+    Match,
     /// How unsure the model was of a token, least first.
     Heat0,
     Heat1,
@@ -100,6 +102,7 @@ const LOOKS: &[Look] = &[
     look(Role::Strong, None, BOLD, BOLD),
     look(Role::Selected, None, REVERSED, REVERSED),
     look(Role::Found, Some(Color::Yellow), REVERSED, REVERSED),
+    look(Role::Match, Some(Color::Yellow), BOLD, BOLD.union(LINE)),
     look(Role::Heat0, None, DIM, DIM),
     look(Role::Heat1, None, NONE, NONE),
     look(Role::Heat2, Some(Color::Cyan), NONE, LINE),
