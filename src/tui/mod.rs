@@ -6,3 +6,4 @@
 pub mod keys;
 pub mod text;
 pub mod theme;
+pub mod trace;
