@@ -3,10 +3,14 @@
 use super::zaya_xml;
 use crate::bundle::Tokenizer;
 
-pub(super) const THINK: &str = "<think>";
-pub(super) const THINK_CLOSE: &str = "</think>";
-pub(super) const CALL: &str = "<zyphra_tool_call>";
-pub(super) const CALL_CLOSE: &str = "</zyphra_tool_call>";
+/// Opens reasoning.
+pub const THINK: &str = "<think>";
+/// Closes reasoning.
+pub const THINK_CLOSE: &str = "</think>";
+/// Opens a tool call.
+pub const CALL: &str = "<zyphra_tool_call>";
+/// Closes a tool call.
+pub const CALL_CLOSE: &str = "</zyphra_tool_call>";
 
 /// Never visible: consumed as markup or, where they mean nothing, stripped.
 pub(super) const HIDDEN: [&str; 6] = [

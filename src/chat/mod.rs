@@ -24,7 +24,7 @@ mod zaya_xml;
 pub use error::Error;
 pub use event::{ChatEvent, coalesce};
 pub use grammar::{CallForm, Place, Plain};
-pub use markers::MarkerIds;
+pub use markers::{CALL, CALL_CLOSE, MarkerIds, THINK, THINK_CLOSE};
 pub use message::{Message, Role, ToolCall, ToolSpec, name_calls};
 pub use owners::{Owned, Owner, Parts};
 pub use parser::{Parser, ParserOptions};

@@ -9,3 +9,4 @@ pub mod overlay;
 pub mod text;
 pub mod theme;
 pub mod transcript;
+pub mod trace;

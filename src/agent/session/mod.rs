@@ -16,7 +16,7 @@ mod tests;
 
 use std::io;
 
-pub use export::{json, markdown};
+pub use export::{json, markdown, token as token_json};
 pub use folder::{Forked, Opened, SessionError, Sessions, Summary};
 pub use header::{BundleName, Chosen, ForkedFrom, Header, VERSION};
 pub(in crate::agent) use line::now;

@@ -1,0 +1,265 @@
+//! The pane as it is drawn. Only what is in view is looked at.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::{Below, Explorer, Focus, Open};
+use crate::agent::present::thousands;
+use crate::tui::text::{styled, wrap};
+use crate::tui::theme::{Role, Theme};
+use crate::tui::trace::branches;
+use crate::tui::trace::compare::clear;
+use crate::tui::trace::detail::{Detail, cut, speed};
+use crate::tui::trace::draw::{Lit, Paint, Place};
+use crate::tui::trace::fork::tail;
+use crate::tui::trace::heat::LEVELS;
+use crate::tui::trace::lanes::Lanes;
+use crate::tui::trace::shelf::TraceId;
+use crate::tui::trace::walk::Follow;
+
+/// What is said where there is nothing yet.
+const EMPTY: &str = "no reasoning yet";
+const EMPTY_HELP: &str = "The model's tokens appear here as they come, tinted by how unsure \
+                          it was of each. Walk with the arrows, n goes to the next uncertain \
+                          one, f goes on differently from there.";
+
+impl Explorer {
+    /// Draws the pane as it was laid out.
+    pub fn render(&self, area: Rect, buf: &mut Buffer, theme: Theme, focus: Focus) {
+        let area = area.intersection(buf.area);
+        let (width, height) = self.size;
+        let area = Rect {
+            width: area.width.min(width),
+            height: area.height.min(height),
+            ..area
+        };
+        if area.is_empty() {
+            return;
+        }
+        if let Open::Compare(compare) = &self.open {
+            compare.render(&self.shelf, self.measure, area, buf, theme);
+            return;
+        }
+        let places = self.places();
+        let place = |part: Rect| {
+            let moved = Rect {
+                x: area.x + part.x,
+                y: area.y + part.y,
+                ..part
+            };
+            moved.intersection(area)
+        };
+        self.head(place(places.head), buf, theme);
+        match self.trace().is_empty() {
+            true => empty(place(places.text), buf, theme),
+            false => self.text(place(places.text), buf, theme, focus),
+        }
+        let marked = self
+            .bookmarks
+            .range((self.marks_of(), 0)..=(self.marks_of(), usize::MAX));
+        let marked = marked.map(|(_, token)| *token).collect();
+        let view = self.walk.in_view(self.trace());
+        if places.strip.width == 2 {
+            self.strip
+                .render(place(places.strip), buf, theme, view, &marked);
+        }
+        self.legend(place(places.legend), buf, theme);
+        self.below(place(places.below), buf, theme);
+        let list = place(places.list);
+        match &self.open {
+            Open::Branches(chosen, order) => {
+                let rows = branches::rows(&self.branches, order);
+                let title = "Branches: Enter looks, k keeps, c compares";
+                chosen.render(title, &rows, list, buf, theme);
+            }
+            Open::Answers(chosen) => {
+                let row = |one: &crate::tui::trace::AnswerRef| (one.line(), Role::Text);
+                let rows: Vec<(String, Role)> = self.answers.iter().map(row).collect();
+                chosen.render("Answers: Enter looks", &rows, list, buf, theme);
+            }
+            Open::Nothing | Open::Search(_) | Open::Fork(_) | Open::Export | Open::Compare(_) => {}
+        }
+    }
+
+    /// Which trace it is, and whether its end is followed.
+    fn head(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        let trace = self.trace();
+        let columns = usize::from(area.width);
+        let name = match trace.entry() {
+            Some(entry) => {
+                let known = self.answers.iter().find(|one| one.entry == entry);
+                known.map_or_else(
+                    || format!("answer {entry}"),
+                    |one| format!("turn {}, answer {}", one.turn, one.number),
+                )
+            }
+            None if trace.is_empty() => "reasoning".to_owned(),
+            None => "being written".to_owned(),
+        };
+        let tokens = thousands(trace.len());
+        let mut line = vec![Span::styled(name, theme.style(Role::Heading))];
+        if !trace.is_empty() {
+            let text = format!("  {tokens} tokens");
+            line.push(Span::styled(text, theme.style(Role::Text)));
+        }
+        let is_running = trace.entry().is_none() && !trace.is_empty();
+        if let Some(speed) = speed(trace, trace.len().saturating_sub(1)).filter(|_| is_running) {
+            line.push(Span::styled(
+                format!("  {speed:.1}/s"),
+                theme.style(Role::Dim),
+            ));
+        }
+        let away = match (self.shown, self.walk.follow()) {
+            (TraceId::Live, Follow::End) => "",
+            (TraceId::Live, Follow::Stay) if is_running => "  live below, G follows",
+            (TraceId::Live, Follow::Stay) => "",
+            (TraceId::Entry(_), _) if self.shelf.is_running() => "  F: the live answer",
+            (TraceId::Entry(_), _) => "",
+        };
+        line.push(Span::styled(away, theme.style(Role::Warning)));
+        let line = cut(Line::from(line), columns);
+        buf.set_line(area.x, area.y, &line, area.width * area.height.min(1));
+    }
+
+    fn text(&self, area: Rect, buf: &mut Buffer, theme: Theme, focus: Focus) {
+        let trace = self.trace();
+        let rows = self.walk.rows();
+        let is_shown = focus == Focus::Focused || self.walk.follow() == Follow::Stay;
+        let lit = is_shown.then(|| Lit::of(trace, rows, self.walk.cursor()));
+        let span = self.span();
+        let entry = self.marks_of();
+        let over = |place: Place| {
+            let Place { token, byte } = place;
+            let in_span = span.is_some_and(|(from, to)| (from..to).contains(&token));
+            if in_span {
+                Some(Role::Selected)
+            } else if self.search.covers(byte) {
+                Some(Role::Found)
+            } else if self.bookmarks.contains(&(entry, token)) {
+                Some(Role::Link)
+            } else {
+                None
+            }
+        };
+        let paint = Paint {
+            trace,
+            rows,
+            measure: self.measure,
+            theme,
+            lit,
+            over: &over,
+        };
+        for y in 0..area.height {
+            let line = Rect {
+                y: area.y + y,
+                height: 1,
+                ..area
+            };
+            paint.row(self.walk.top() + usize::from(y), line, buf);
+        }
+    }
+
+    /// A hint, what is typed, or what the tints mean.
+    fn legend(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        if area.is_empty() {
+            return;
+        }
+        let line = match (&self.hint, &self.open) {
+            (Some(hint), _) => styled(hint.clone(), theme.style(Role::Warning)),
+            (None, Open::Search(_)) => {
+                let typed = tail(self.search.query());
+                let count = match self.search.query() {
+                    "" => String::new(),
+                    _ => format!("  {} found", self.search.count()),
+                };
+                styled(format!("/{typed}▏{count}"), theme.style(Role::Hint))
+            }
+            (None, Open::Export) => {
+                let text = "write the trace as j JSON, m Markdown, Esc not at all";
+                styled(text, theme.style(Role::Hint))
+            }
+            (None, _) => self.levels(theme),
+        };
+        let line = cut(line, usize::from(area.width));
+        buf.set_line(area.x, area.y, &line, area.width);
+    }
+
+    /// `entropy · .1 - .5 = 1.2 # 2.2 nats`, each in its own look.
+    fn levels(&self, theme: Theme) -> Line<'static> {
+        let mut spans = vec![Span::styled(self.measure.name(), theme.style(Role::Dim))];
+        for (level, one) in LEVELS.iter().enumerate().skip(1) {
+            let from = self.measure.from(level);
+            spans.push(Span::raw(" "));
+            spans.push(Span::styled(
+                format!("{}{from}", one.mark),
+                theme.style(one.role),
+            ));
+        }
+        spans.push(Span::styled(" nats", theme.style(Role::Dim)));
+        Line::from(spans)
+    }
+
+    fn below(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        if area.is_empty() {
+            return;
+        }
+        clear(area, buf);
+        let (rows, columns) = (usize::from(area.height), usize::from(area.width));
+        let trace = self.trace();
+        let lines = match (&self.open, self.below) {
+            (Open::Fork(fork), _) => short(fork.lines(trace, self.shelf.words(), theme), rows),
+            (_, Below::Token) => {
+                let detail = Detail {
+                    trace,
+                    words: self.shelf.words(),
+                    token: self.walk.cursor(),
+                    measure: self.measure,
+                    theme,
+                };
+                detail.lines(rows, columns)
+            }
+            (_, Below::Routes) => {
+                let lanes = Lanes {
+                    trace,
+                    token: self.walk.cursor(),
+                    span: self.stretch(),
+                    experts: self.experts(),
+                    theme,
+                };
+                lanes.lines(columns)
+            }
+            (_, Below::Numbers) => {
+                let is_live = self.shown == TraceId::Live;
+                let budget = self.budget.filter(|_| is_live);
+                let numbers = self.numbers.as_ref();
+                numbers.map_or(Vec::new(), |numbers| numbers.lines(trace, budget, theme))
+            }
+        };
+        for (line, y) in lines.into_iter().zip(area.y..area.bottom()) {
+            buf.set_line(area.x, y, &cut(line, columns), area.width);
+        }
+    }
+}
+
+/// The last line, where things are typed, stays in view.
+fn short(mut lines: Vec<Line<'static>>, rows: usize) -> Vec<Line<'static>> {
+    if lines.len() > rows
+        && let Some(last) = lines.pop()
+    {
+        lines.truncate(rows.saturating_sub(1));
+        lines.push(last);
+    }
+    lines
+}
+
+fn empty(area: Rect, buf: &mut Buffer, theme: Theme) {
+    let columns = usize::from(area.width);
+    let heading = styled(EMPTY, theme.style(Role::Dim).add_modifier(Modifier::BOLD));
+    let help = wrap(&styled(EMPTY_HELP, theme.style(Role::Dim)), columns, 0);
+    let rows = std::iter::once(heading).chain(help);
+    for (line, y) in rows.zip(area.y..area.bottom()) {
+        buf.set_line(area.x, y, &cut(line, columns), area.width);
+    }
+}

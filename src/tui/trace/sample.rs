@@ -1,0 +1,79 @@
+//! Traces for tests.
+
+use super::parts::Part;
+use super::store::Trace;
+use super::vocabulary::Vocabulary;
+use crate::agent::session::Noted;
+use crate::backend::Alternative;
+
+/// A token with five alternatives and a route over four layers, all of which follow
+/// from its place.
+pub fn noted(at: usize, bytes: &[u8]) -> Noted {
+    let n = at as u32;
+    let entropy = [0.05, 0.3, 0.9, 1.5, 3.0][at % 5];
+    let other = |k: u32| {
+        let text = format!(" alt{k}").into_bytes();
+        let logprob = -(1.0 + k as f32);
+        (
+            Alternative {
+                id: 500 + k,
+                logprob,
+            },
+            text,
+        )
+    };
+    let chosen = Alternative {
+        id: id_of(bytes),
+        logprob: -entropy,
+    };
+    let top = std::iter::once((chosen, bytes.to_vec())).chain((1..5).map(other));
+    Noted {
+        id: id_of(bytes),
+        bytes: bytes.to_vec(),
+        position: 100 + n,
+        logprob: -entropy,
+        entropy,
+        exact_logprobs: at % 7 != 3,
+        forced: at % 11 == 10,
+        millis: 100 * n,
+        top: top.collect(),
+        experts: (0..4).map(|layer| (n + layer) as u16 % 5).collect(),
+    }
+}
+
+/// An id for what a token says.
+fn id_of(bytes: &[u8]) -> u32 {
+    let fold = |id: u32, byte: &u8| id.wrapping_mul(31).wrapping_add(u32::from(*byte)) % 100_003;
+    1000 + bytes.iter().fold(7, fold)
+}
+
+/// A trace of such tokens.
+pub fn trace(tokens: &[&str]) -> (Trace, Vocabulary) {
+    let bytes: Vec<&[u8]> = tokens.iter().map(|token| token.as_bytes()).collect();
+    trace_of(&bytes)
+}
+
+/// A trace of tokens that may be parts of characters.
+pub fn trace_of(tokens: &[&[u8]]) -> (Trace, Vocabulary) {
+    let mut words = Vocabulary::default();
+    let mut trace = Trace::new(Part::Thought);
+    for (at, token) in tokens.iter().enumerate() {
+        trace.push(&noted(at, token), &mut words);
+    }
+    (trace, words)
+}
+
+/// A text as a tokenizer might cut it: words with the space before them.
+pub fn cut(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut from = 0;
+    let mut ends = text.char_indices().skip(1);
+    while let Some((at, c)) = ends.find(|(_, c)| matches!(c, ' ' | '\n')) {
+        if at > from && (c == '\n' || !text[from..at].ends_with('\n')) {
+            tokens.push(&text[from..at]);
+            from = at;
+        }
+    }
+    tokens.push(&text[from..]);
+    tokens
+}
