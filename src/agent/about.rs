@@ -1,16 +1,42 @@
 //! What a front end may ask of an agent between turns.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
+use super::settings::THINKING_BUDGET;
 use crate::bundle::Tokenizer;
 use crate::chat::Thinking;
 use crate::config::UserCommands;
 use crate::sandbox::{Mode, Policy, Strength, Workspace};
 use crate::tools::Background;
+
+/// A conversation at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glance {
+    /// The bundle's name, and what computes it.
+    pub name: String,
+    pub backend: String,
+    /// Experts of a layer.
+    pub experts: usize,
+    /// What is asked before it is done.
+    pub manner: String,
+    /// How far tools reach.
+    pub sandbox: String,
+    pub session: String,
+    pub workspace: PathBuf,
+    pub thinking: Thinking,
+    /// Tokens of reasoning in one answer.
+    pub thinking_budget: usize,
+    /// Positions the model may use.
+    pub window: usize,
+    /// Commands that run in the background.
+    pub jobs: usize,
+    pub stats: Stats,
+}
 
 impl Agent {
     pub fn policy(&self) -> &Policy {
@@ -66,6 +92,30 @@ impl Agent {
             super::present::thousands(self.model.context),
             self.toolbox.confinement()
         )
+    }
+
+    /// What a status line shows of it.
+    pub fn glance(&self) -> Glance {
+        let info = self.model.generator.info();
+        Glance {
+            name: self.name.clone(),
+            backend: info.backend.clone(),
+            experts: info.experts,
+            manner: self.manner(),
+            sandbox: self.toolbox.confinement(),
+            session: self.session.id().to_owned(),
+            workspace: self.settings.workspace.clone(),
+            thinking: self.model.thinking,
+            thinking_budget: THINKING_BUDGET,
+            window: self.model.context,
+            jobs: self
+                .toolbox
+                .background()
+                .iter()
+                .filter(|job| job.end.is_none())
+                .count(),
+            stats: self.model.stats,
+        }
     }
 
     pub fn session_id(&self) -> &str {

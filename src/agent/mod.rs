@@ -34,6 +34,7 @@ mod stop;
 mod system;
 
 pub use crate::chat::{Owner, Thinking};
+pub use about::Glance;
 pub use context::Meter;
 pub use conversation::Pinnable;
 pub use driver::Agent;

@@ -42,6 +42,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         skip: options.skip,
         chunk: options.chunk,
         cache: folders::cache(),
+        ..LoadOptions::default()
     };
     let engine = load(&bundle, &load_options)?;
     let mut cache = engine.new_cache();

@@ -14,7 +14,16 @@ use crate::agent::Reason;
 use crate::agent::present::{Progress, Style};
 use crate::backend::cpu::{CpuOptions, HeadMode};
 use crate::bundle::Bundle;
-use crate::model::{self, Engine, LoadError, LoadOptions};
+use crate::model::{self, Engine, LoadError, LoadOptions, Loading};
+
+/// Who hears that loading takes long.
+#[derive(Clone, Debug)]
+pub enum Waiting {
+    /// Whoever reads stderr.
+    Stderr,
+    /// A front end that has the terminal, and counts.
+    Counts(Loading),
+}
 
 pub struct Loaded {
     pub bundle: Bundle,
@@ -26,16 +35,21 @@ pub struct Loaded {
 ///
 /// # Errors
 /// With the one line that says what is wrong with the bundle.
-pub fn load(dir: Option<&Path>, chosen: &Chosen, chunk: Option<usize>) -> Result<Loaded, Failure> {
+pub fn load(
+    dir: Option<&Path>,
+    chosen: &Chosen,
+    chunk: Option<usize>,
+    waiting: &Waiting,
+) -> Result<Loaded, Failure> {
     let name = dir.map_or(demo::NAME.to_owned(), |dir| dir.display().to_string());
     let since = Instant::now();
-    announced(&name, || {
+    let work = || {
         let bundle = match dir {
             Some(dir) => Bundle::open(dir),
             None => Bundle::embedded(demo::NAME, &demo::FILES),
         };
         let bundle = bundle.map_err(|e| Failure::new(Reason::Bundle, e.to_string()))?;
-        let engine = engine(&bundle, chosen, chunk)?;
+        let engine = engine(&bundle, chosen, chunk, waiting)?;
         tracing::info!(
             bundle = name,
             fingerprint = bundle.fingerprint,
@@ -44,14 +58,19 @@ pub fn load(dir: Option<&Path>, chosen: &Chosen, chunk: Option<usize>) -> Result
             "bundle loaded"
         );
         Ok(Loaded { bundle, engine })
-    })
-    .inspect_err(|failure: &Failure| tracing::error!(bundle = name, "{}", failure.message))
+    };
+    let loaded = match waiting {
+        Waiting::Stderr => announced(&name, work),
+        Waiting::Counts(_) => work(),
+    };
+    loaded.inspect_err(|failure: &Failure| tracing::error!(bundle = name, "{}", failure.message))
 }
 
 fn engine(
     bundle: &Bundle,
     chosen: &Chosen,
     chunk: Option<usize>,
+    waiting: &Waiting,
 ) -> Result<Box<dyn Engine>, Failure> {
     let options = LoadOptions {
         backend: chosen.backend(),
@@ -65,6 +84,10 @@ fn engine(
         },
         cache: folders::cache(),
         chunk,
+        loading: match waiting {
+            Waiting::Stderr => Loading::default(),
+            Waiting::Counts(loading) => loading.clone(),
+        },
         ..LoadOptions::default()
     };
     model::load(bundle, &options).map_err(|e| {

@@ -9,6 +9,7 @@ pub mod debug_chat;
 pub mod debug_logits;
 pub mod demo;
 mod doctor;
+mod editor;
 mod exit;
 mod folders;
 pub mod inspect;
@@ -22,6 +23,7 @@ mod permissions;
 mod permitted;
 mod replay;
 mod sandbox;
+mod screen;
 pub mod selftest;
 mod session;
 mod sessions;
@@ -37,6 +39,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::agent::Exit;
 use args::{BackendName, Cli, Command, DebugCommand, Output};
+use start::Lines;
 
 /// Runs `cairn` with these arguments, the program's name first; returns the exit
 /// status. A panic is an internal failure, reported in one line.
@@ -56,14 +59,14 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         command,
     } = cli;
     let exit = match command {
-        None => start::conversation(&prompt, &run),
+        None => start::conversation(&prompt, &run, Lines::WhereTheyMustBe),
         Some(_) if !prompt.is_empty() => start::misuse(
             "--prompt takes no subcommand",
             run.output.unwrap_or_default(),
         ),
         // The status is the command's.
         Some(Command::Sandbox(args)) => return sandbox::run(args),
-        Some(Command::Repl(inner)) => start::conversation(&[], &inner.or(run)),
+        Some(Command::Repl(inner)) => start::conversation(&[], &inner.or(run), Lines::Wanted),
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }

@@ -15,6 +15,8 @@ pub fn install() {
             .location()
             .map_or(String::new(), |at| format!("{}:{}", at.file(), at.line()));
         let line = line(message(info.payload()), &place);
+        // Else nobody would see it.
+        crate::tui::restore();
         // Without stderr the status still says it.
         let _ = writeln!(io::stderr(), "cairn: {line}");
         tracing::error!("{line}");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::chosen::Chosen;
+use super::load::Waiting;
 use super::permitted::Typed;
 use super::session::{self, Begin};
 use super::{cache, folders, load};
@@ -41,14 +42,23 @@ impl Failure {
 ///
 /// # Errors
 /// For a bundle, a folder or a session that can't be used.
-pub fn agent(chosen: &Chosen, begin: Begin, stop: &Stop) -> Result<Agent, Failure> {
+pub fn agent(
+    chosen: &Chosen,
+    begin: Begin,
+    stop: &Stop,
+    waiting: &Waiting,
+) -> Result<Agent, Failure> {
     let model = match (&chosen.run.model, begin.model()) {
         (None, Some(of_session)) => of_session,
         _ => chosen.model()?,
     };
     let folder = chosen.run.workspace.clone();
     let folder = folder.unwrap_or_else(|| PathBuf::from("."));
-    let mut agent = put_together(chosen, model.as_deref(), &folder, stop, None)?;
+    let how = How {
+        chunk: None,
+        waiting,
+    };
+    let mut agent = put_together(chosen, model.as_deref(), &folder, stop, how)?;
     keep_sessions(&mut agent, model.as_deref());
     begin.take_up(&mut agent, &typed(chosen))?;
     Ok(agent)
@@ -63,8 +73,13 @@ pub fn agent_with(
     model: Option<&Path>,
     folder: &Path,
     stop: &Stop,
+    waiting: &Waiting,
 ) -> Result<Agent, Failure> {
-    let mut agent = put_together(chosen, model, folder, stop, None)?;
+    let how = How {
+        chunk: None,
+        waiting,
+    };
+    let mut agent = put_together(chosen, model, folder, stop, how)?;
     keep_sessions(&mut agent, model);
     Ok(agent)
 }
@@ -80,7 +95,11 @@ pub fn for_replay(
     chunk: Option<usize>,
     stop: &Stop,
 ) -> Result<Agent, Failure> {
-    put_together(chosen, model, folder, stop, chunk)
+    let how = How {
+        chunk,
+        waiting: &Waiting::Stderr,
+    };
+    put_together(chosen, model, folder, stop, how)
 }
 
 /// What was typed, and so beats what a session has; what is written down does not.
@@ -114,12 +133,19 @@ fn keep_sessions(agent: &mut Agent, model: Option<&Path>) {
     }
 }
 
+/// How the model is loaded.
+struct How<'a> {
+    /// Tokens that are prefilled at a time.
+    chunk: Option<usize>,
+    waiting: &'a Waiting,
+}
+
 fn put_together(
     chosen: &Chosen,
     model: Option<&Path>,
     folder: &Path,
     stop: &Stop,
-    chunk: Option<usize>,
+    how: How<'_>,
 ) -> Result<Agent, Failure> {
     let Chosen {
         run,
@@ -144,7 +170,7 @@ fn put_together(
     };
     let permitted = Typed::of(run)?.permitted(&workspace)?;
     let left = left_behind(&workspace);
-    let loaded = load::load(model, chosen, chunk)?;
+    let loaded = load::load(model, chosen, how.chunk, how.waiting)?;
     let limits = tools::Limits::default().for_context(loaded.bundle.context);
     let history = history(&workspace);
     let caches = caches(chosen, &loaded);

@@ -4,16 +4,25 @@ use std::io::{self, BufReader, IsTerminal};
 
 use super::args::{Output, RunArgs};
 use super::chosen::{Chosen, Project};
-use super::logs;
+use super::load::Waiting;
 use super::session::Begin;
 use super::setup::{self, Failure};
 use super::signals::{self, Manner};
+use super::{logs, screen};
 use crate::agent::{Exit, Reason, Stop};
 use crate::batch::{self, Cut, Format, Printer};
 use crate::repl::{self, Input};
 
+/// Whether a conversation is held line by line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    Wanted,
+    /// Where there is no terminal for anything else.
+    WhereTheyMustBe,
+}
+
 /// A conversation, as its settings have it: `--prompt`, by script, or line by line.
-pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
+pub fn conversation(texts: &[String], run: &RunArgs, lines: Lines) -> Exit {
     // A session brings its workspace along, and that its project's settings.
     let begun = Begin::of(run).and_then(|begin| {
         let run = RunArgs {
@@ -35,8 +44,11 @@ pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
         "cairn starts"
     );
     let exit = match (texts, output) {
+        ([], Output::Text) if lines == Lines::WhereTheyMustBe && screen::is_possible() => {
+            screen::run(chosen, begin)
+        }
         ([], Output::Text) => repl(&chosen, begin),
-        ([], Output::Jsonl) => lines(&chosen, begin),
+        ([], Output::Jsonl) => script(&chosen, begin),
         (texts, _) => prompts(texts, &chosen, begin),
     };
     tracing::info!(status = exit.code(), "cairn ends");
@@ -47,7 +59,7 @@ pub fn conversation(texts: &[String], run: &RunArgs) -> Exit {
 fn prompts(prompts: &[String], chosen: &Chosen, begin: Begin) -> Exit {
     batch_run(chosen, Manner::Run, |printer, stop| {
         let prompts = gather(prompts, printer, stop)?;
-        let mut agent = setup::agent(chosen, begin, stop)?;
+        let mut agent = setup::agent(chosen, begin, stop, &Waiting::Stderr)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -56,9 +68,9 @@ fn prompts(prompts: &[String], chosen: &Chosen, begin: Begin) -> Exit {
 }
 
 /// `repl --output jsonl`: a conversation by script.
-fn lines(chosen: &Chosen, begin: Begin) -> Exit {
+fn script(chosen: &Chosen, begin: Begin) -> Exit {
     batch_run(chosen, Manner::Script, |printer, stop| {
-        let mut agent = setup::agent(chosen, begin, stop)?;
+        let mut agent = setup::agent(chosen, begin, stop, &Waiting::Stderr)?;
         for notice in agent.notices() {
             printer.note(&notice);
         }
@@ -70,7 +82,7 @@ fn lines(chosen: &Chosen, begin: Begin) -> Exit {
 /// The line-based REPL.
 fn repl(chosen: &Chosen, begin: Begin) -> Exit {
     let stop = Stop::default();
-    let agent = match setup::agent(chosen, begin, &stop) {
+    let agent = match setup::agent(chosen, begin, &stop, &Waiting::Stderr) {
         Ok(agent) => agent,
         Err(failure) => return super::fail(failure.exit(), &failure.message),
     };
@@ -88,7 +100,7 @@ fn repl(chosen: &Chosen, begin: Begin) -> Exit {
     let folder = agent.workspace().root().to_owned();
     repl::run(agent, input, &mut |dir| {
         let model = chosen.named(dir).map_err(|failure| failure.message)?;
-        let agent = setup::agent_with(chosen, model.as_deref(), &folder, &stop);
+        let agent = setup::agent_with(chosen, model.as_deref(), &folder, &stop, &Waiting::Stderr);
         agent.map_err(|failure| failure.message)
     })
 }

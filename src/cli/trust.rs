@@ -1,10 +1,11 @@
 //! `cairn trust`: shows a project's own settings and asks whether they count.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::TrustArgs;
 use super::folders;
+use super::permitted::Standing;
 use crate::agent::Exit;
 use crate::config::{PROJECT_FILE, Project, Trust};
 use crate::sandbox::{Workspace, sanitize};
@@ -64,6 +65,42 @@ fn decide(args: &TrustArgs) -> Result<Exit, String> {
         .map_err(|e| e.to_string())?;
     say("trusted, until it changes (--forget takes it back)");
     Ok(Exit::Done)
+}
+
+/// A project's settings that the user has not decided about.
+pub struct Undecided {
+    root: PathBuf,
+    trust: Trust,
+    project: Project,
+}
+
+/// Those of a workspace; `None` if there are none, they are trusted, or can't be used.
+pub fn undecided(folder: &Path) -> Option<Undecided> {
+    let workspace = Workspace::open(folder).ok()?;
+    let config = folders::config()?;
+    let Ok(Standing::Untrusted(project)) = Standing::of(&workspace, Some(&config)) else {
+        return None;
+    };
+    project.parse().ok()?;
+    Some(Undecided {
+        root: workspace.root().to_owned(),
+        trust: Trust::in_folder(&config),
+        project,
+    })
+}
+
+impl Undecided {
+    /// What they say; not sanitised.
+    pub fn text(&self) -> &str {
+        &self.project.text
+    }
+
+    /// # Errors
+    /// When that can't be written down.
+    pub fn accept(&self) -> Result<(), String> {
+        let accepted = self.trust.accept(&self.root, &self.project.text);
+        accepted.map_err(|error| error.to_string())
+    }
 }
 
 fn asked() -> Result<bool, String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Engine;
+use super::loading::Loading;
 use super::run::ZayaEngine;
 use crate::backend::cpu::{CpuBackend, CpuOptions};
 #[cfg(any(feature = "mlx", all(target_os = "macos", target_arch = "aarch64")))]
@@ -39,6 +40,8 @@ pub struct LoadOptions {
     /// Folder for what a device was found to be able to, so that it need not be
     /// found out again.
     pub cache: Option<PathBuf>,
+    /// Counts what is in place.
+    pub loading: Loading,
 }
 
 #[derive(Debug, thiserror::Error)]

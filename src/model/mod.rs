@@ -3,6 +3,7 @@
 
 mod engine;
 mod load;
+mod loading;
 mod measure;
 mod persist;
 mod run;
@@ -13,5 +14,6 @@ pub use engine::{
     Cache, Engine, EngineInfo, Error, Interrupted, Progress, Snapshot, Step, StepRow,
 };
 pub use load::{BackendKind, LoadError, LoadOptions, load};
+pub use loading::Loading;
 pub use measure::{Clock, Measure, Stage, StepBytes, Traffic};
 pub use persist::{Imported, Persist, Piece};

@@ -37,7 +37,7 @@ impl<B: Backend> ZayaEngine<B> {
     ) -> Result<Self, Error> {
         let config = &tensors.config;
         let model = backend.enter(|| {
-            let model = Zaya::new(&backend, tensors, options.skip);
+            let model = Zaya::new(&backend, tensors, options.skip, &options.loading);
             backend.loaded();
             model
         });

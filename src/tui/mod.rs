@@ -3,10 +3,26 @@
 //! (`update`), a state becomes a frame (`view`), and both are pure; threads, terminal
 //! and clock are in `driver`.
 
+mod activity;
+pub mod app;
 pub mod composer;
+pub mod driver;
+pub mod event;
+mod global;
+pub mod help;
 pub mod keys;
 pub mod overlay;
+mod panes;
+mod progress;
+mod reports;
+mod speed;
+mod status;
 pub mod text;
 pub mod theme;
-pub mod transcript;
 pub mod trace;
+pub mod transcript;
+mod typed;
+mod update;
+pub mod view;
+
+pub use driver::{Load, Make, Place, Start, restore, run};

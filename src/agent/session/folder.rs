@@ -171,6 +171,17 @@ impl Sessions {
         Ok(found.map(|(_, id)| id))
     }
 
+    /// The newest sessions of a workspace, `most` of them.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn of_workspace(&self, root: &Path, most: usize) -> Result<Vec<Summary>, SessionError> {
+        let ids = self.ids()?;
+        let readable = ids.iter().filter_map(|id| self.summary(id).ok());
+        let here = readable.filter(|summary| summary.header.workspace == root);
+        Ok(here.take(most).collect())
+    }
+
     fn used(&self, id: &str) -> io::Result<SystemTime> {
         fs::metadata(self.of(id).join(LOG))?.modified()
     }

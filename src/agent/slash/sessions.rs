@@ -10,19 +10,11 @@ const TITLE: usize = 60;
 const LISTED: usize = 20;
 
 impl Agent {
-    /// Sessions of this workspace, the newest first, this one among them.
-    ///
-    /// # Errors
-    /// When the folder can't be read.
-    pub fn sessions_here(&self) -> Result<Vec<Summary>, SessionError> {
-        let Some(sessions) = self.sessions() else {
-            return Ok(Vec::new());
-        };
-        let workspace = self.workspace();
-        let ids = sessions.ids()?;
-        let readable = ids.iter().filter_map(|id| sessions.summary(id).ok());
-        let here = readable.filter(|summary| summary.header.workspace == workspace.root());
-        Ok(here.take(LISTED).collect())
+    fn sessions_here(&self) -> Result<Vec<Summary>, SessionError> {
+        match self.sessions() {
+            Some(sessions) => sessions.of_workspace(self.workspace().root(), LISTED),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What the user said on the way to here, oldest first.

@@ -5,16 +5,16 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::fail;
 use crate::agent::Exit;
+use crate::cli::editor;
 use crate::config::User;
 use crate::config::settings::{Kind, SETTINGS};
 use crate::sandbox::sanitize;
 
 pub fn run(user: &User) -> Exit {
-    let Some(editor) = editor() else {
+    let Some(editor) = editor::chosen() else {
         let message = format!(
             "neither VISUAL nor EDITOR is set; the file is {}",
             user.path().display()
@@ -34,7 +34,7 @@ pub fn run(user: &User) -> Exit {
     };
     let before = copy.text();
     loop {
-        if let Err(why) = open(&editor, &copy.path) {
+        if let Err(why) = editor::open(&editor, &copy.path) {
             let message = format!("{why}; {} is as it was", user.path().display());
             return fail(Exit::Internal, &message);
         }
@@ -73,28 +73,6 @@ pub fn run(user: &User) -> Exit {
             );
             return fail(Exit::Usage, &message);
         }
-    }
-}
-
-/// `$VISUAL`, else `$EDITOR`: words for a shell, as everywhere.
-fn editor() -> Option<String> {
-    ["VISUAL", "EDITOR"]
-        .iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|editor| !editor.trim().is_empty())
-}
-
-fn open(editor: &str, path: &Path) -> Result<(), String> {
-    let status = Command::new("sh")
-        .arg("-c")
-        .arg(format!("{editor} \"$1\""))
-        .arg("sh")
-        .arg(path)
-        .status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the editor `{editor}` failed ({status})")),
-        Err(error) => Err(format!("the editor `{editor}` can't be started: {error}")),
     }
 }
 

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use crate::backend::{AttentionShape, Backend, KvDtype, KvMode, Projected, Rows, SkipMode};
 use crate::bundle::zaya::{Config, Tensors};
 use crate::cache::SequenceState;
-use crate::model::{Clock, Stage};
+use crate::model::{Clock, Loading, Stage};
 use weights::{Layer, Weights};
 
 pub struct Zaya<B: Backend> {
@@ -35,7 +35,7 @@ pub struct Output<B: Backend> {
 }
 
 impl<B: Backend> Zaya<B> {
-    pub fn new(backend: &B, tensors: &Tensors, skip: SkipMode) -> Self {
+    pub fn new(backend: &B, tensors: &Tensors, skip: SkipMode, loading: &Loading) -> Self {
         let config = tensors.config.clone();
         let shape = AttentionShape {
             query_heads: config.query_heads,
@@ -48,7 +48,7 @@ impl<B: Backend> Zaya<B> {
         Self {
             shape,
             skip,
-            weights: Weights::upload(backend, tensors),
+            weights: Weights::upload(backend, tensors, loading),
             clock: Clock::default(),
             config,
         }

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, CcaWeights, ExpertWeights, MergeWeights, RouterWeights};
 use crate::bundle::zaya::{self, Merge, Tensors};
+use crate::model::Loading;
 use crate::quant::Matrix;
 
 pub(super) struct Weights<B: Backend> {
@@ -37,7 +38,8 @@ impl<B: Backend> Weights<B> {
         layer.map_or(&self.final_norm, |layer| &layer.input_norm)
     }
 
-    pub fn upload(b: &B, tensors: &Tensors) -> Self {
+    pub fn upload(b: &B, tensors: &Tensors, loading: &Loading) -> Self {
+        loading.begin(tensors.layers.len());
         Self {
             embed: b.head(&tensors.embed),
             input: MergeWeights {
@@ -51,7 +53,11 @@ impl<B: Backend> Weights<B> {
             layers: tensors
                 .layers
                 .iter()
-                .map(|l| layer(b, l, &tensors.config))
+                .map(|l| {
+                    let uploaded = layer(b, l, &tensors.config);
+                    loading.one_more();
+                    uploaded
+                })
                 .collect(),
         }
     }

@@ -134,6 +134,21 @@ impl Transcript {
         rows
     }
 
+    /// Rows of the items that were not given out yet, as they would be shown.
+    pub fn running_rows(&mut self, width: u16, theme: Theme, now: Instant) -> u16 {
+        self.frame = Frame {
+            width,
+            theme,
+            now: Some(now),
+            ..self.frame
+        };
+        let rows = (self.given..self.items.len()).map(|at| {
+            self.lay_out(at);
+            self.height(at)
+        });
+        u16::try_from(rows.sum::<usize>()).unwrap_or(u16::MAX)
+    }
+
     /// Rows of an item, with the one that keeps it apart from the item above. An estimate
     /// for what has not been in view.
     fn height(&self, at: usize) -> usize {

@@ -10,6 +10,7 @@ use super::super::{Zaya, rows_of};
 use super::synthetic::{GOLDEN, tensors, values};
 use crate::backend::cpu::{CcaState, CpuBackend, CpuOptions, Precision};
 use crate::backend::{Backend, KvDtype, KvMode, SkipMode};
+use crate::model::Loading;
 
 const TOKENS: [u32; 8] = [2, 7, 11, 5, 63, 0, 33, 18];
 const TOLERANCE: f32 = 2e-5;
@@ -80,7 +81,12 @@ fn check(expected: &Expected) {
         ..CpuOptions::default()
     })
     .unwrap();
-    let model = Zaya::new(&backend, &tensors(&GOLDEN), expected.skip);
+    let model = Zaya::new(
+        &backend,
+        &tensors(&GOLDEN),
+        expected.skip,
+        &Loading::default(),
+    );
     let mut state = model.new_state(&backend, KvDtype::F32);
     let rows = rows_of(TOKENS.len(), 0, KvMode::Append);
     let output = model.forward(&backend, &TOKENS.to_vec(), &rows, &mut [&mut state]);

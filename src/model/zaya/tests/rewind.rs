@@ -10,7 +10,7 @@ use crate::backend::{KvDtype, KvMode, SampleSpec, SkipMode};
 use crate::cache::Truncation;
 use crate::model::run::ZayaEngine;
 use crate::model::zaya::rows_of;
-use crate::model::{Cache, Engine, LoadOptions, StepRow};
+use crate::model::{Cache, Engine, LoadOptions, Loading, StepRow};
 
 const LENGTH: usize = 200;
 
@@ -139,7 +139,12 @@ fn forks_and_snapshots_are_independent_at_every_position() {
 #[test]
 fn cutting_only_keys_and_values_is_wrong() {
     let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
-    let model = Zaya::new(&backend, &tensors(&GOLDEN), SkipMode::default());
+    let model = Zaya::new(
+        &backend,
+        &tensors(&GOLDEN),
+        SkipMode::default(),
+        &Loading::default(),
+    );
     let tokens = tokens();
     let mut state = model.new_state(&backend, KvDtype::F32);
     let all = rows_of(LENGTH, 0, KvMode::Append);

@@ -1,0 +1,45 @@
+//! What was sent before, in the file that the line-based REPL uses as well.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use crate::tui::composer::history_file::{HEADER, decode, encode};
+
+/// Messages that are taken from it.
+const MOST: usize = 1000;
+
+/// The file, where there is one.
+#[derive(Debug)]
+pub struct History(Option<PathBuf>);
+
+impl History {
+    pub fn at(file: Option<PathBuf>) -> Self {
+        Self(file)
+    }
+
+    /// The messages, oldest first; none if they can't be read.
+    pub fn load(&self) -> Vec<String> {
+        let text = self.0.as_ref().map(std::fs::read);
+        let text = text.and_then(Result::ok).unwrap_or_default();
+        let mut all = decode(&String::from_utf8_lossy(&text));
+        let extra = all.len().saturating_sub(MOST);
+        all.drain(..extra);
+        all
+    }
+
+    /// Adds a message. Losing one is not worth a word in the middle of work.
+    pub fn add(&mut self, message: &str) {
+        let Some(path) = &self.0 else { return };
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path);
+        let Ok(mut file) = file else { return };
+        let new = file.metadata().is_ok_and(|data| data.len() == 0);
+        let version = if new { HEADER } else { "" };
+        let _ = file.write_all(format!("{version}{}\n", encode(message)).as_bytes());
+    }
+}

@@ -1,0 +1,272 @@
+//! What the agent reports, on the screen.
+
+use std::time::Instant;
+
+use super::app::{App, Asked, Attention, Phase, Place};
+use super::driver::{Chore, Finished, Job, Opened, Report};
+use super::event::Effect;
+use super::overlay::{ApprovalDialog, Confirm, Overlay, Sessions};
+use super::progress::Progress;
+use super::trace::{Stored, TraceId};
+use crate::agent::{Entry, Event, Exit, Kind, Question};
+
+/// What trusting a folder's settings means.
+const TRUST: &str = "They can forbid, and choose how the model answers; they allow nothing.";
+
+impl App {
+    pub(super) fn report(&mut self, report: Report, now: Instant) -> Vec<Effect> {
+        match report {
+            Report::Ready(opened) => self.ready(*opened, now),
+            // Whoever started the program hears why.
+            Report::Failed(exit, _) => vec![Effect::Leave(exit)],
+            Report::Event(event) => self.agent_event(&event, now),
+            Report::Token(noted) => {
+                self.speed.token(now);
+                self.generated += 1;
+                self.explorer.push(&noted);
+                Vec::new()
+            }
+            Report::Asks(question) => self.asks(question, now),
+            Report::AsksForTrust(text) => {
+                let question = "this folder has settings of its own: should they count?";
+                let about = format!("{TRUST}\n\n{text}");
+                self.confirm(Asked::Trust, question.to_owned(), &about, now);
+                Vec::new()
+            }
+            Report::Said(text) => {
+                self.transcript.say(&text);
+                Vec::new()
+            }
+            Report::Conflicts(way, text) => {
+                let question = format!("{}: overwrite these files?", way.word());
+                self.confirm(Asked::Overwrite(way), question, &text, now);
+                Vec::new()
+            }
+            Report::Idle(glance) => {
+                self.glance = Some(*glance);
+                self.turn_since = None;
+                self.set_phase(Phase::Idle);
+                match self.queue.pop_front() {
+                    Some(text) => self.send(text, now),
+                    None => Vec::new(),
+                }
+            }
+        }
+    }
+
+    fn ready(&mut self, opened: Opened, now: Instant) -> Vec<Effect> {
+        let Opened {
+            glance,
+            banner,
+            notices,
+            entries,
+            sessions,
+            workspace,
+            commands,
+            unfinished,
+        } = opened;
+        self.explorer.set_experts(glance.experts);
+        self.explorer.note_thinking(Some(glance.thinking_budget));
+        self.composer.set_commands(&commands);
+        self.glance = Some(glance);
+        self.meter = None;
+        self.usage = None;
+        let place = Place {
+            sessions,
+            workspace,
+            entries,
+        };
+        let path = place.path();
+        self.transcript.load(&path);
+        if path.is_empty() {
+            self.transcript.say(&banner);
+        }
+        for notice in &notices {
+            self.notice(notice, now);
+        }
+        if unfinished {
+            self.notice("the last turn was cut off and is finished now", now);
+        }
+        let files = Effect::Chore(Chore::Files(place.workspace.clone()));
+        self.explorer
+            .set_answers(Stored::of(&place.entries).answers().to_vec());
+        self.place = Some(place);
+        self.begin_work("one moment", now);
+        let last = self.last_answer();
+        let tokens = last.and_then(|entry| self.read_tokens(entry));
+        [files].into_iter().chain(tokens).collect()
+    }
+
+    fn agent_event(&mut self, event: &Event, now: Instant) -> Vec<Effect> {
+        match event {
+            Event::TurnStarted => {
+                self.generated = 0;
+                self.begin_work("one moment", now);
+            }
+            Event::Prefill { done, total } if done >= total => self.working("thinking"),
+            Event::Prefill { done, total } => self.reading(*done, *total, now),
+            Event::Context(meter) => {
+                self.meter = Some(*meter);
+                self.speed.begin();
+                self.explorer.begin();
+            }
+            Event::Usage { prompt, .. } => self.usage = Some(*prompt),
+            Event::Reasoning { .. } => self.working("thinking"),
+            Event::Text { .. } => self.working("answering"),
+            Event::ToolCall { name, .. } => self.working(name),
+            Event::Logged(entry) => {
+                self.logged(entry);
+                return Vec::new();
+            }
+            Event::Done(_) => {
+                self.transcript.event(event, now);
+                return self.call("the turn is over");
+            }
+            Event::Token(_)
+            | Event::ToolResult { .. }
+            | Event::Notice { .. }
+            | Event::Error { .. } => {}
+        }
+        self.transcript.event(event, now);
+        Vec::new()
+    }
+
+    fn logged(&mut self, entry: &Entry) {
+        let Some(place) = &mut self.place else { return };
+        let follows = place.entries.last().map(|last| last.id) == entry.parent;
+        place.entries.push(entry.clone());
+        match follows {
+            true => self.transcript.apply(entry),
+            // A branch: what came after its beginning is no part of it.
+            false => self.transcript.load(&place.path()),
+        }
+        if let Kind::Assistant(answer) = &entry.kind {
+            self.explorer.finish(entry.id, answer);
+            self.explorer
+                .set_answers(Stored::of(&place.entries).answers().to_vec());
+        }
+    }
+
+    fn notice(&mut self, text: &str, now: Instant) {
+        let text = text.to_owned();
+        self.transcript.event(&Event::Notice { text }, now);
+    }
+
+    fn confirm(&mut self, asked: Asked, question: String, about: &str, now: Instant) {
+        self.asked = Some(asked);
+        let confirm = Confirm::new(question, about, now, self.theme);
+        self.overlay = Some(Overlay::Confirm(confirm));
+    }
+
+    fn asks(&mut self, question: Question, now: Instant) -> Vec<Effect> {
+        self.working("waiting for your answer");
+        let dialog = ApprovalDialog::new(question, now, self.theme);
+        self.overlay = Some(Overlay::Approval(dialog));
+        self.call("a question waits for you")
+    }
+
+    /// Tells somebody who looks elsewhere.
+    fn call(&self, text: &str) -> Vec<Effect> {
+        match self.attention {
+            Attention::Here => Vec::new(),
+            Attention::Elsewhere => vec![Effect::Notify(text.to_owned())],
+        }
+    }
+
+    pub(super) fn begin_work(&mut self, what: &str, now: Instant) {
+        self.turn_since = Some(now);
+        self.working(what);
+    }
+
+    fn working(&mut self, what: &str) {
+        if let Phase::Working { what: before } = &self.phase
+            && before == what
+        {
+            return;
+        }
+        let what = what.to_owned();
+        self.set_phase(Phase::Working { what });
+    }
+
+    fn reading(&mut self, done: usize, total: usize, now: Instant) {
+        if !matches!(self.phase, Phase::Reading(_)) {
+            let progress = Progress::new("reading the prompt", "tokens", now);
+            self.set_phase(Phase::Reading(progress));
+        }
+        if let Phase::Reading(progress) = &mut self.phase {
+            progress.set(done, total);
+        }
+    }
+
+    /// Sends a message.
+    pub(super) fn send(&mut self, text: String, now: Instant) -> Vec<Effect> {
+        self.begin_work("one moment", now);
+        self.transcript.to_bottom();
+        self.explorer.follow();
+        vec![Effect::Job(Job::Turn(text))]
+    }
+
+    fn last_answer(&self) -> Option<u64> {
+        let path = self.place.as_ref()?.path();
+        let last = { path.iter().rev() }.find(|entry| matches!(entry.kind, Kind::Assistant(_)))?;
+        Some(last.id)
+    }
+
+    /// Asks for the tokens of an answer of this session.
+    pub(super) fn read_tokens(&self, entry: u64) -> Option<Effect> {
+        let place = self.place.as_ref()?;
+        let Kind::Assistant(answer) = &place.entry(entry)?.kind else {
+            return None;
+        };
+        Some(Effect::Chore(Chore::Tokens {
+            sessions: place.sessions.clone()?,
+            session: self.glance.as_ref()?.session.clone(),
+            entry,
+            span: answer.trace?,
+        }))
+    }
+
+    pub(super) fn chore(&mut self, finished: Finished, now: Instant) {
+        match finished {
+            Finished::Tokens(entry, tokens) => {
+                let place = self.place.as_ref();
+                let found = place.and_then(|place| place.entry(entry));
+                if let Some(Kind::Assistant(answer)) = found.map(|found| &found.kind) {
+                    match self.comparing {
+                        None => self.explorer.open(entry, answer, &tokens),
+                        Some(_) => self.explorer.add(entry, answer, &tokens),
+                    }
+                    self.compare_if_here();
+                }
+            }
+            Finished::Sessions(Ok((summaries, at))) => {
+                let picker = Sessions::new(&summaries, at);
+                self.overlay = Some(Overlay::Sessions(picker));
+            }
+            Finished::Sessions(Err(why)) => self.transcript.say(&format!("error: {why}")),
+            Finished::Files(paths) => self.composer.set_files(paths.into()),
+            Finished::Wrote(Ok(path)) => {
+                self.say_briefly(format!("written: {}", path.display()), now);
+            }
+            Finished::Wrote(Err(why)) => self.transcript.say(&format!("error: {why}")),
+        }
+    }
+
+    fn compare_if_here(&mut self) {
+        if let Some((left, right)) = self.comparing {
+            let [left, right] = [left, right].map(TraceId::Entry);
+            if self.explorer.has(left) && self.explorer.has(right) {
+                self.comparing = None;
+                self.explorer.compare(left, right);
+            }
+        }
+    }
+
+    /// The status with which a failed start ends.
+    pub fn failed(report: &Report) -> Option<(Exit, &str)> {
+        match report {
+            Report::Failed(exit, why) => Some((*exit, why)),
+            _ => None,
+        }
+    }
+}

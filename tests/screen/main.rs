@@ -1,0 +1,6 @@
+//! The full-screen program from outside: the real binary on a terminal (a PTY), its
+//! screen as a terminal's parser sees it.
+
+mod conversation;
+mod manners;
+mod terminal;
