@@ -14,6 +14,9 @@ use super::inbox::Outbox;
 /// How long the thread sleeps at most before it looks whether it is held.
 const LOOK: Duration = Duration::from_secs(3600);
 
+/// What is there is there; but a time of nothing would not even look.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// Holds the thread that reads.
 #[derive(Clone, Default)]
 pub struct Hold(Arc<Held>);
@@ -70,7 +73,7 @@ fn follow(outbox: &Outbox, hold: &Hold) -> io::Result<()> {
         if !ready()? || hold.is_held() {
             continue;
         }
-        while poll(Duration::ZERO)? {
+        while poll(AT_ONCE)? {
             if !outbox.send(Incoming::Terminal(read()?)) {
                 return Ok(());
             }
