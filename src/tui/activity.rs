@@ -16,6 +16,9 @@ use crate::agent::present::thousands;
 const SIGNS: [&str; 4] = ["◐", "◓", "◑", "◒"];
 pub const BEAT: Duration = Duration::from_millis(250);
 
+/// Columns of a line with a bar at most: more would only be a longer bar.
+const BAR_LINE: usize = 100;
+
 /// Rows that it takes now.
 pub fn height(app: &App, now: Instant) -> u16 {
     u16::from(said(app, usize::MAX, now).is_some())
@@ -35,7 +38,7 @@ fn said(app: &App, columns: usize, now: Instant) -> Option<(String, Role)> {
         Phase::Idle => None,
         Phase::Loading(progress) | Phase::Reading(progress) => progress
             .is_worth_a_line(now)
-            .then(|| progress.line(columns.saturating_sub(2).min(100), now)),
+            .then(|| progress.line(columns.saturating_sub(2).min(BAR_LINE), now)),
         Phase::Working { what, .. } => {
             let tokens = match app.generated {
                 0 => String::new(),

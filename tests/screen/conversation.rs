@@ -22,7 +22,7 @@ fn a_conversation_on_a_terminal() {
     terminal.settled();
     assert!(!world.root().join("a.txt").exists());
     terminal.press("y");
-    terminal.wait("bytes to a.txt");
+    terminal.wait("I created a.txt.");
     terminal.wait_idle();
     let written = std::fs::read_to_string(world.root().join("a.txt")).unwrap();
     assert_eq!(written.trim_end(), "x y");

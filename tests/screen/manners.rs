@@ -1,7 +1,7 @@
 //! How the program treats the terminal it was lent: it gives it back however it ends,
 //! passes nothing hostile on to it, and loses nothing when its size changes.
 
-use proptest::prelude::Rng;
+use proptest::prelude::RngExt;
 use proptest::test_runner::TestRunner;
 use rustix::process::{Signal, kill_process};
 
@@ -46,8 +46,7 @@ fn nothing_hostile_reaches_the_terminal() {
     let raw = terminal.raw();
     assert!(!raw.contains("\x1b]0;") && !raw.contains("a\x1b[2J"));
     terminal.say("read wide.txt");
-    terminal.wait("漢字かな交じり文");
-    terminal.wait("👩‍💻");
+    terminal.wait("漢字かな交じり文 🦀🎉 end");
     terminal.wait_idle();
     assert_eq!(terminal.leave(), 0);
 }
@@ -80,9 +79,9 @@ fn a_thousand_sizes_lose_no_line() {
     let world = World::new();
     let mut terminal = world.start(40, 120, &[]);
     terminal.wait_idle();
-    for request in ["list the files in src", "read wide.txt", "read src/main.rs"] {
+    for request in ["list the files in src", "read src/main.rs", "hello"] {
         terminal.say(request);
-        terminal.wait_until("it has begun", |screen| screen.contains(request));
+        terminal.wait("Esc stops");
         terminal.wait_idle();
     }
     let before = terminal.settled();

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Stdout};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 
 use super::inline::Block;
@@ -115,7 +116,12 @@ impl Surface {
     /// As [`Surface::draw`].
     pub fn forget(&mut self) -> io::Result<()> {
         match &mut self.screen {
-            Some(screen) => screen.clear(),
+            // Not by `clear`, which asks the terminal where its cursor is and waits for an
+            // answer that the thread which reads keys would get.
+            Some(screen) => {
+                let size = screen.size()?;
+                screen.resize(Rect::new(0, 0, size.width, size.height))
+            }
             None => Ok(()),
         }
     }
