@@ -1,6 +1,11 @@
 //! Turns with the demo model: messages, reasoning, questions, stopping, waiting.
 
+use std::time::Duration;
+
 use crate::terminal::World;
+
+/// What is typed so soon after a question has come was meant for something else.
+const GUARD: Duration = Duration::from_millis(400);
 
 #[test]
 fn a_conversation_on_a_terminal() {
@@ -16,8 +21,8 @@ fn a_conversation_on_a_terminal() {
 
     // A question shows the effect and the keys; Enter alone allows nothing.
     terminal.say("create a.txt with \"x y\"");
-    terminal.wait("+x y");
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    terminal.wait("Change this file?");
+    std::thread::sleep(GUARD);
     terminal.press("\r");
     terminal.settled();
     assert!(!world.root().join("a.txt").exists());
@@ -28,8 +33,8 @@ fn a_conversation_on_a_terminal() {
     assert_eq!(written.trim_end(), "x y");
 
     terminal.say("create b.txt with \"x y\"");
-    terminal.wait("+x y");
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    terminal.wait("Change this file?");
+    std::thread::sleep(GUARD);
     terminal.press("n");
     terminal.wait("denied by the user");
     terminal.wait_idle();

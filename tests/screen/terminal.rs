@@ -191,10 +191,9 @@ impl Terminal {
         }
     }
 
-    /// Whether nothing turns at the beginning of a row.
+    /// Whether what is typed now would begin a turn.
     fn is_idle(screen: &str) -> bool {
-        let works = |line: &str| line.starts_with(['◐', '◓', '◑', '◒']);
-        screen.contains("[ask]") && !screen.lines().any(works)
+        screen.contains("[ask]") && screen.contains("─ Message")
     }
 
     pub fn pid(&self) -> rustix::process::Pid {
