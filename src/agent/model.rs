@@ -212,6 +212,8 @@ impl Model {
             thinking: self.budget(prepared.start),
             prompt: prepared.ids,
             given: given.iter().map(|token| token.id).collect(),
+            forced: Vec::new(),
+            after: Vec::new(),
             sampling: self.sampling.clone(),
             stop_ids: self.stop_ids.clone(),
             max_tokens,
