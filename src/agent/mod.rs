@@ -5,6 +5,8 @@
 mod about;
 mod attach;
 mod branch;
+#[cfg(test)]
+mod branch_tests;
 mod branches;
 mod calls;
 mod collector;

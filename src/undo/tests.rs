@@ -1,5 +1,6 @@
 //! Turns made by hand, beside the store's own count of what it reads.
 
+mod branch;
 mod store;
 
 use std::fs;
