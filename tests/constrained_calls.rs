@@ -165,6 +165,8 @@ impl Model {
             max_tokens: MAX_TOKENS,
             thinking: None,
             given: Vec::new(),
+            forced: Vec::new(),
+            after: Vec::new(),
             boundaries: Vec::new(),
             constraint,
         };
@@ -399,6 +401,8 @@ fn without_a_grammar_such_calls_do_not_fit() {
                 max_tokens: 100,
                 thinking: None,
                 given: Vec::new(),
+                forced: Vec::new(),
+                after: Vec::new(),
                 boundaries: Vec::new(),
                 constraint: None,
             },

@@ -1,5 +1,7 @@
 //! Calls of tools: announced, decided by the policy or the user, and run.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Instant;
 
 use super::driver::Agent;
@@ -116,9 +118,17 @@ impl Agent {
 
     pub(super) fn run_tool(&mut self, call: ToolCall, cancel: &Cancel, front: &mut dyn Front) {
         self.announce(&call.id, front);
-        self.record(Kind::ToolStarted { call: call.clone() }, front);
+        let request = request(&call);
+        let changes = self.toolbox.effect(&request) != tools::Effect::Read;
+        let change = changes.then(draw_change);
+        let started = Kind::ToolStarted {
+            call: call.clone(),
+            change,
+        };
+        self.record(started, front);
         let since = Instant::now();
-        let mut outcome = self.toolbox.run(&request(&call), &|| cancel.is_cancelled());
+        let stopped = || cancel.is_cancelled();
+        let mut outcome = self.toolbox.run_as(change, &request, &stopped);
         self.cut_to_room(&call.name, &mut outcome, front);
         let touched = outcome.ok.then(|| touched(&call)).flatten();
         tracing::info!(
@@ -162,6 +172,12 @@ impl Agent {
             });
         }
     }
+}
+
+/// A name for what a call changes, in any workspace and session: one that every reader
+/// of JSON takes for the same number.
+fn draw_change() -> u64 {
+    RandomState::new().build_hasher().finish() >> 11
 }
 
 /// The path that a call is about, where it has one.

@@ -68,10 +68,10 @@ impl Agent {
             Ok(_) if cancel.is_cancelled() => return,
             prepared => prepared,
         };
-        let session = &mut self.session;
+        let place = self.session.place();
         let answered = prepared.and_then(|prepared| {
             self.model
-                .answer(session, prepared, max_tokens, cancel, front)
+                .answer(place, prepared, max_tokens, cancel, front)
         });
         match answered {
             Ok((answer, usage)) => {

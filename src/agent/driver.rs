@@ -11,7 +11,7 @@ use super::exit::{Exit, Reason};
 use super::machine::Rules;
 use super::memory::ProjectMemory;
 use super::model::{Model, Stats};
-use super::session::{BundleName, Journal, Session, Sessions};
+use super::session::{BundleName, Chosen, Journal, Session, Sessions};
 use super::settings::{Settings, default_thinking, draw_seed};
 use super::stop::Stop;
 use super::system;
@@ -36,6 +36,8 @@ pub struct Agent {
     pub(super) model: Model,
     pub(super) session: Session,
     pub(super) bundle: BundleName,
+    /// What was in force when the session began.
+    pub(super) begun: Chosen,
     /// Where sessions are kept.
     pub(super) sessions: Option<Sessions>,
     pub(super) stop: Stop,
@@ -112,7 +114,14 @@ impl Agent {
             stats: Stats::default(),
         };
         warnings.extend(model.hold_calls());
+        let begun = Chosen {
+            sampling: model.sampling.clone(),
+            thinking,
+            limits: rules.limits.clone(),
+            calls: model.calls,
+        };
         Ok(Self {
+            begun,
             name: bundle.name.clone(),
             support: bundle.thinking,
             session: Session::new(Journal::in_memory(), rules.clone()),
@@ -174,6 +183,7 @@ impl Agent {
     /// Goes on with a turn that was cut off, if there is one.
     pub fn go_on(&mut self, front: &mut dyn Front) -> Option<Done> {
         let text = self.unfinished()?.to_owned();
+        self.follow_fork(front);
         let cancel = self.begin(&text, front);
         Some(self.finish(&cancel, front))
     }
@@ -186,16 +196,18 @@ impl Agent {
         (machine.next() != Effect::Wait).then_some(&last.content)
     }
 
-    fn begin(&mut self, text: &str, front: &mut dyn Front) -> Cancel {
+    pub(super) fn begin(&mut self, text: &str, front: &mut dyn Front) -> Cancel {
         let cancel = self.stop.begin();
         front.event(&Event::TurnStarted);
+        // On another branch another call may have the same id.
+        (self.announced, self.asked) = (None, None);
         self.tell_ended(front);
         self.toolbox.begin_turn(text);
         self.model.stats.turns += 1;
         cancel
     }
 
-    fn finish(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Done {
+    pub(super) fn finish(&mut self, cancel: &Cancel, front: &mut dyn Front) -> Done {
         let reason = self.drive(cancel, front);
         if let Some(text) = self.toolbox.end_turn() {
             front.event(&Event::Notice { text });

@@ -51,6 +51,9 @@ pub enum Kind {
     /// is unknown and the call is never run again.
     ToolStarted {
         call: ToolCall,
+        /// Names to undo what the call changes; `None` for one that only reads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<u64>,
     },
     ToolResult(ToolResult),
     /// The user stopped the turn.
@@ -68,10 +71,13 @@ pub enum Kind {
     Undo(Restored),
     /// And brought it back again.
     Redo(Restored),
-    /// A branch begins here, after an entry that others follow already. `from` was
-    /// the head before.
+    /// A branch begins here, after an entry that others follow already, or is gone on
+    /// with. `from` was the head before.
     Fork {
         from: u64,
+        /// What the next answer begins with, where one is forked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opening: Option<Opening>,
     },
     /// From here on these are in force.
     Settings(Chosen),
@@ -92,6 +98,19 @@ pub enum Kind {
     Unpin {
         entry: u64,
     },
+}
+
+/// What an answer begins with: the beginning of another one, then tokens that were
+/// chosen in place of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// The entry of the other answer.
+    pub of: u64,
+    /// Its leading tokens that stay.
+    pub kept: usize,
+    /// Ids that come after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u32>,
 }
 
 /// A file, or some lines of it, as it was read.
@@ -176,6 +195,9 @@ pub struct Restored {
     pub named: Vec<String>,
     /// How many paths.
     pub files: usize,
+    /// Whose changes these were, by what [`Kind::ToolStarted`] calls them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<u64>,
 }
 
 impl Restored {

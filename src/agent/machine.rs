@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::conversation::{Conversation, Piece, Said};
 use super::effect::Effect;
-use super::entry::{Answer, Entry, FileText, Finish, Kind, Restored, ToolResult, Verdict};
+use super::entry::{Answer, Entry, FileText, Finish, Kind, Opening, Restored, ToolResult, Verdict};
 use super::exit::Reason;
 use crate::chat::{Message, Owner, Role, ToolCall};
 use crate::tools;
@@ -122,6 +122,8 @@ pub struct Machine {
     memory: Vec<FileText>,
     /// Paths of all project memory so far.
     remembered: Vec<String>,
+    /// What the turn's next answer begins with.
+    opening: Option<Opening>,
 }
 
 /// A turn's changes, undone or redone.
@@ -143,6 +145,7 @@ impl Machine {
             notes: Vec::new(),
             memory: Vec::new(),
             remembered: Vec::new(),
+            opening: None,
         }
     }
 
@@ -173,6 +176,11 @@ impl Machine {
         &self.turn.answer
     }
 
+    /// What the next answer begins with, if it is a fork of another.
+    pub fn opening(&self) -> Option<&Opening> {
+        self.opening.as_ref()
+    }
+
     /// Tokens that the model has written in this turn.
     pub fn generated(&self) -> usize {
         self.turn.generated
@@ -189,6 +197,7 @@ impl Machine {
                 // They belong to what came before.
                 self.close_calls(entry.id.saturating_sub(1));
                 self.turn = Turn::default();
+                self.opening = None;
                 let memory = std::mem::take(&mut self.memory);
                 let memory = memory.iter().map(|file| (Owner::Memory, file.as_memory()));
                 let before = { self.preamble().into_iter() }
@@ -211,7 +220,7 @@ impl Machine {
                     };
                 }
             }
-            Kind::ToolStarted { call } => {
+            Kind::ToolStarted { call, .. } => {
                 if let Some(pending) = self.find(&call.id) {
                     pending.stage = Stage::Started;
                 }
@@ -222,8 +231,13 @@ impl Machine {
             Kind::TurnEnded { .. } => {
                 self.close_calls(entry.id);
                 self.phase = Phase::Idle;
+                self.opening = None;
             }
-            Kind::Usage { .. } | Kind::Fork { .. } | Kind::CacheMark { .. } => {}
+            Kind::Fork {
+                opening: Some(opening),
+                ..
+            } => self.opening = Some(opening.clone()),
+            Kind::Usage { .. } | Kind::Fork { opening: None, .. } | Kind::CacheMark { .. } => {}
             Kind::Settings(chosen) => self.rules.limits.clone_from(&chosen.limits),
             Kind::Undo(what) => self.note(what, true),
             Kind::Redo(what) => self.note(what, false),
@@ -325,6 +339,7 @@ impl Machine {
 
     fn answered(&mut self, entry: u64, answer: &Answer) {
         self.close_calls(entry);
+        self.opening = None;
         self.turn.steps += 1;
         self.turn.generated += answer.ids.len();
         self.turn.answer.clone_from(&answer.text);

@@ -121,6 +121,7 @@ fn the_model_learns_with_the_next_message_what_was_undone() {
         turn,
         named: named.iter().map(|name| (*name).to_owned()).collect(),
         files,
+        calls: Vec::new(),
     };
     let mut s = session([
         user("change a"),
@@ -150,7 +151,11 @@ fn reads_run_unasked_and_results_come_back_in_order() {
     let mut s = session([user("read both"), answer("", calls.clone())]);
     for (call, output) in calls.iter().zip(["one", "two"]) {
         assert_eq!(s.machine().next(), Effect::RunTool { call: call.clone() });
-        s.record(Kind::ToolStarted { call: call.clone() }).unwrap();
+        s.record(Kind::ToolStarted {
+            call: call.clone(),
+            change: None,
+        })
+        .unwrap();
         s.record(result(&call.id, output)).unwrap();
     }
     assert_eq!(s.machine().next(), Effect::Generate { max_tokens: 100 });
@@ -244,6 +249,7 @@ fn a_started_call_without_result_is_reported_and_never_run_again() {
         },
         Kind::ToolStarted {
             call: calls[0].clone(),
+            change: None,
         },
     ]);
     let (recorded, effect) = settle(&mut s);
@@ -266,7 +272,7 @@ fn the_third_identical_call_is_an_error_and_the_fourth_ends_the_turn() {
         s.record(answer("", vec![call(&id, "read_file", "same")]))
             .unwrap();
         if let Effect::RunTool { call } = s.machine().next() {
-            s.record(Kind::ToolStarted { call }).unwrap();
+            s.record(Kind::ToolStarted { call, change: None }).unwrap();
             s.record(result(&id, "text")).unwrap();
             outputs.push("ran".to_owned());
         } else {
@@ -359,6 +365,7 @@ fn an_interrupted_turn_leaves_a_conversation_that_can_go_on() {
         answer("", calls.clone()),
         Kind::ToolStarted {
             call: calls[0].clone(),
+            change: None,
         },
         Kind::Interrupted,
     ]);
@@ -400,6 +407,7 @@ fn the_log_round_trips() {
         },
         Kind::ToolStarted {
             call: call("a", "write_file", "p"),
+            change: None,
         },
         result("a", "x"),
         Kind::Interrupted,
@@ -462,7 +470,10 @@ impl World {
                 }
                 Effect::RunTool { call } => {
                     session
-                        .record(Kind::ToolStarted { call: call.clone() })
+                        .record(Kind::ToolStarted {
+                            call: call.clone(),
+                            change: None,
+                        })
                         .unwrap();
                     *self.runs.entry(call.id.clone()).or_default() += 1;
                     if full(session) {

@@ -4,6 +4,10 @@
 
 mod about;
 mod attach;
+mod branch;
+#[cfg(test)]
+mod branch_tests;
+mod branches;
 mod calls;
 mod collector;
 mod compact;
@@ -22,6 +26,7 @@ mod machine_tests;
 mod memory;
 mod model;
 mod notes;
+mod opening;
 mod pins;
 pub mod present;
 mod replay;
@@ -35,13 +40,15 @@ mod system;
 
 pub use crate::chat::{Owner, Thinking};
 pub use about::Glance;
+pub use branch::{ForkAt, With};
+pub use branches::{Branch, Parted};
 pub use context::Meter;
 pub use conversation::Pinnable;
 pub use driver::Agent;
 pub use effect::Effect;
 pub use entry::{
-    Answer, Compaction, Entry, FileText, Finish, How, Kind, Restored, Shortened, ToolResult,
-    Verdict,
+    Answer, Compaction, Entry, FileText, Finish, How, Kind, Opening, Restored, Shortened,
+    ToolResult, Verdict,
 };
 pub use event::{Approval, Done, Event, Front, Question};
 pub use exit::{Exit, Reason};

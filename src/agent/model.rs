@@ -14,8 +14,9 @@ use super::entry::{Answer, Entry, Finish, Kind};
 use super::event::{Approval, Event, Front, Question};
 use super::machine::{Machine, Rules};
 use super::notes::Notes;
+use super::opening::Beginning;
 use super::present::thousands;
-use super::session::{Chosen, Session, Trace};
+use super::session::{Chosen, Place, Trace};
 use super::settings::{Calls, THINKING_BUDGET};
 use crate::bundle::Tokenizer;
 use crate::chat::{
@@ -61,6 +62,7 @@ pub(super) struct Run {
 /// What a model call is to do.
 struct Asked {
     prepared: Prepared,
+    beginning: Beginning,
     /// The number of the first tool call in it.
     first_call: usize,
     max_tokens: usize,
@@ -137,18 +139,25 @@ impl Model {
     /// Lets the model answer what the machine's conversation ends with.
     pub fn answer(
         &mut self,
-        session: &mut Session,
+        place: Place<'_>,
         prepared: Prepared,
         max_tokens: usize,
         cancel: &Cancel,
         front: &mut dyn Front,
     ) -> Result<(Answer, Option<Kind>), String> {
-        let (machine, head, trace) = session.parts();
+        let Place {
+            machine,
+            head,
+            beginning,
+            trace,
+        } = place;
         let messages = machine.messages().len() + 1;
         let kept = prepared.clone();
-        let notes = Notes::begin(trace, head, self.key(&prepared.ids), &prepared.ids);
+        let key = self.key(&prepared.ids, &beginning.ids());
+        let notes = Notes::begin(trace, head, key, &prepared.ids, &beginning.kept);
         let asked = Asked {
             prepared,
+            beginning,
             first_call: machine.calls() + 1,
             max_tokens,
         };
@@ -178,11 +187,12 @@ impl Model {
         self.thinking = thinking;
         let asked = Asked {
             prepared: prepared?,
+            beginning: Beginning::default(),
             first_call: 1,
             max_tokens,
         };
         let mut nowhere = Trace::nowhere();
-        let notes = Notes::begin(&mut nowhere, None, 0, &[]);
+        let notes = Notes::begin(&mut nowhere, None, 0, &[], &[]);
         self.generate(asked, notes, cancel, &mut Quiet(front))
     }
 
@@ -195,6 +205,7 @@ impl Model {
     ) -> Result<(Answer, Option<Kind>), String> {
         let Asked {
             prepared,
+            beginning,
             first_call,
             max_tokens,
         } = asked;
@@ -207,11 +218,14 @@ impl Model {
         }
         front.event(&Event::Context(self.meter(&prepared)));
         let given = notes.given(&self.tokenizer);
+        let (forced, after) = beginning.rest(given.len());
         let request = Request {
             boundaries: self.fixed(&prepared.ids).into_iter().collect(),
             thinking: self.budget(prepared.start),
             prompt: prepared.ids,
             given: given.iter().map(|token| token.id).collect(),
+            forced,
+            after,
             sampling: self.sampling.clone(),
             stop_ids: self.stop_ids.clone(),
             max_tokens,
@@ -274,10 +288,11 @@ impl Model {
         Err("the generation thread ended without a word".into())
     }
 
-    /// Names what an answer's tokens follow from.
-    fn key(&self, ids: &[u32]) -> u64 {
+    /// Names what an answer's tokens follow from: the prompt, what the answer begins
+    /// with, and the choices.
+    fn key(&self, prompt: &[u32], beginning: &[u32]) -> u64 {
         let mut hash = Xxh3::new();
-        for id in ids {
+        for id in prompt.iter().chain(beginning) {
             hash.update(&id.to_le_bytes());
         }
         hash.update(format!("{:?} {:?}", self.sampling, self.calls).as_bytes());

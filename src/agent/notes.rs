@@ -2,25 +2,33 @@
 //! are there already of an answer that was cut off.
 
 use super::event::{Event, Front};
-use super::session::{Begin, Partial, Span, Trace, now};
+use super::session::{Begin, Noted, Partial, Span, Trace, now};
 use crate::bundle::Tokenizer;
 use crate::cache::disk::BLOCK;
 use crate::generate::{Token, Utf8Stream};
 
 pub(super) struct Notes<'a> {
     trace: &'a mut Trace,
-    partial: Option<Partial>,
+    /// Tokens that are known already.
+    known: Vec<Noted>,
     /// Why tokens are not kept.
     failed: Option<String>,
 }
 
 impl<'a> Notes<'a> {
-    /// An answer after the entry `head`. What was cut off is gone on with if it
-    /// follows from the same prompt and choices, which `key` names.
-    pub fn begin(trace: &'a mut Trace, head: Option<u64>, key: u64, prompt: &[u32]) -> Self {
+    /// An answer after the entry `head`, which begins with the tokens `kept`. What was
+    /// cut off is gone on with if it follows from the same prompt and choices, which
+    /// `key` names.
+    pub fn begin(
+        trace: &'a mut Trace,
+        head: Option<u64>,
+        key: u64,
+        prompt: &[u32],
+        kept: &[Noted],
+    ) -> Self {
         let partial = trace.take_partial();
-        let partial = partial.filter(|partial| partial.begin.key == key);
-        let failed = match &partial {
+        let partial: Option<Partial> = partial.filter(|partial| partial.begin.key == key);
+        let begun = match &partial {
             Some(partial) => {
                 trace.go_on(partial);
                 Ok(())
@@ -32,18 +40,24 @@ impl<'a> Notes<'a> {
                 at: now(),
             }),
         };
+        let mut known = partial.map_or(Vec::new(), |partial| partial.tokens);
+        if let Some(more) = kept.get(known.len()..) {
+            trace.keep(more);
+            known.extend_from_slice(more);
+        }
+        let failed = begun.and_then(|()| trace.flush(usize::MAX)).err();
         Self {
             trace,
-            partial,
-            failed: failed.err().map(|error| error.to_string()),
+            known,
+            failed: failed.map(|error| error.to_string()),
         }
     }
 
     /// The tokens that are known already.
     pub fn given(&mut self, tokenizer: &Tokenizer) -> Vec<Token> {
         let mut text = Utf8Stream::default();
-        let noted = self.partial.take().map_or(Vec::new(), |part| part.tokens);
-        let token = |noted: &super::session::Noted| {
+        let noted = std::mem::take(&mut self.known);
+        let token = |noted: &Noted| {
             let bytes = tokenizer.token_bytes(noted.id).unwrap_or_default();
             noted.token(bytes, &mut text)
         };

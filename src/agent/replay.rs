@@ -5,7 +5,9 @@ use super::driver::Agent;
 use super::effect::Effect;
 use super::entry::{Answer, Entry, Finish, Kind, ToolResult, Verdict};
 use super::event::{Approval, Event, Front, Question};
-use super::session::{Header, Journal, Noted, Session, Span};
+use super::machine::Machine;
+use super::opening::Beginning;
+use super::session::{Header, Noted, Place, Span, Trace};
 use crate::chat::ToolCall;
 use crate::generate::{Cancel, Token};
 use crate::sandbox::Decision;
@@ -83,7 +85,7 @@ impl Agent {
         self.model.system.clone_from(&header.system);
         self.rules.limits = header.settings.limits.clone();
         self.rules.preamble.clone_from(&header.preamble);
-        let mut session = Session::new(Journal::in_memory(), self.rules.clone());
+        let mut machine = Machine::new(self.rules.clone());
         let mut replayed = Replayed::default();
         let warning = self.model.choose(&header.settings, &header.tools);
         replayed.notices.extend(warning);
@@ -102,7 +104,7 @@ impl Agent {
                 }
                 Kind::Compaction(_) => self.model.run = None,
                 Kind::Assistant(logged) => {
-                    let now = self.again(&mut session, logged, entry.id, cancel)?;
+                    let now = self.again(&machine, logged, entry.id, cancel)?;
                     let Some(now) = now else {
                         return Ok(None);
                     };
@@ -115,7 +117,7 @@ impl Agent {
                     replayed.tokens += logged.ids.len();
                 }
                 Kind::ToolResult(logged) if results == Results::Live => {
-                    let live = self.run_again(&session, path, logged, cancel);
+                    let live = self.run_again(path, logged, cancel);
                     if let Some(live) = live.filter(|live| live.output != logged.output) {
                         replayed.notices.push(format!(
                             "entry {}: the result of {} is another one now",
@@ -129,20 +131,22 @@ impl Agent {
                 }
                 _ => {}
             }
-            // In memory, which can't fail.
-            let _ = session.record(kind);
+            machine.apply(&Entry {
+                kind,
+                ..(*entry).clone()
+            });
         }
         Ok(Some(replayed))
     }
 
     fn again(
         &mut self,
-        session: &mut Session,
+        machine: &Machine,
         logged: &Answer,
         entry: u64,
         cancel: &Cancel,
     ) -> Result<Option<Again>, String> {
-        let Effect::Generate { max_tokens } = session.machine().next() else {
+        let Effect::Generate { max_tokens } = machine.next() else {
             return Err(format!("entry {entry} is an answer where none is due"));
         };
         let run = Cancel::default();
@@ -156,9 +160,19 @@ impl Agent {
         if front.most == Some(0) {
             run.cancel();
         }
-        let prepared = self.model.prepare(session.machine().conversation())?;
+        let prepared = self.model.prepare(machine.conversation())?;
+        let opening = machine.opening();
+        let mut nowhere = Trace::nowhere();
+        let place = Place {
+            machine,
+            head: None,
+            beginning: opening.map_or_else(Beginning::default, |opening| {
+                Beginning::again(opening, logged)
+            }),
+            trace: &mut nowhere,
+        };
         let model = &mut self.model;
-        let (answer, _) = model.answer(session, prepared, max_tokens, &run, &mut front)?;
+        let (answer, _) = model.answer(place, prepared, max_tokens, &run, &mut front)?;
         Ok((!cancel.is_cancelled()).then_some(Again {
             answer,
             tokens: front.tokens,
@@ -218,20 +232,19 @@ impl Agent {
     /// The result of a call that was run, if it may be run now.
     fn run_again(
         &mut self,
-        session: &Session,
         path: &[&Entry],
         logged: &ToolResult,
         cancel: &Cancel,
     ) -> Option<ToolResult> {
         let of_call = |id: &str| id == logged.call_id;
         let started = path.iter().rev().find_map(|entry| match &entry.kind {
-            Kind::ToolStarted { call } if of_call(&call.id) => Some(call),
+            Kind::ToolStarted { call, .. } if of_call(&call.id) => Some(call),
             _ => None,
         });
         let ToolCall {
             name, arguments, ..
         } = started?;
-        let allowed = session.journal().entries().iter().any(|entry| {
+        let allowed = path.iter().any(|entry| {
             matches!(&entry.kind, Kind::Permission { call_id, verdict: Verdict::Allowed, .. }
                 if of_call(call_id))
         });

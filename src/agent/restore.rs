@@ -42,5 +42,6 @@ fn restored(report: &Report) -> Restored {
             .map(|(path, _)| sanitize::for_line(&path.to_string_lossy()).into_owned())
             .collect(),
         files: report.done.len(),
+        calls: report.calls.clone(),
     }
 }

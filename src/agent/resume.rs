@@ -37,6 +37,7 @@ impl Agent {
             None => Journal::in_memory(),
         };
         self.model.run = None;
+        self.begun = self.chosen();
         self.session = Session::new(journal, self.rules.clone());
     }
 
@@ -72,7 +73,7 @@ impl Agent {
         bundle.into_iter().chain(numerics).collect()
     }
 
-    fn chosen(&self) -> Chosen {
+    pub(super) fn chosen(&self) -> Chosen {
         Chosen {
             sampling: self.model.sampling.clone(),
             thinking: self.model.thinking,
@@ -151,12 +152,7 @@ impl Agent {
         journal: Journal,
         typed: &Settings,
     ) -> Result<Option<String>, String> {
-        let path = journal.path();
-        let last = path.iter().rev().find_map(|entry| match &entry.kind {
-            Kind::Settings(chosen) => Some(chosen),
-            _ => None,
-        });
-        let kept = last.unwrap_or(&header.settings).clone();
+        let kept = super::branch::in_force(&journal.path(), &header.settings).clone();
         let wanted = typed.over(&kept);
         if wanted.thinking == Thinking::On && self.support == ThinkingSupport::None {
             return Err("this bundle has no thinking".into());
@@ -165,6 +161,7 @@ impl Agent {
         self.rules.preamble.clone_from(&header.preamble);
         self.model.system.clone_from(&header.system);
         self.model.run = None;
+        self.begun.clone_from(&header.settings);
         self.session = Session::new(journal, self.rules.clone());
         self.rules.limits = wanted.limits.clone();
         let warning = self.model.choose(&wanted, &header.tools);
@@ -199,7 +196,7 @@ impl Agent {
             { path.iter() }.any(|entry| left(entry) && matches!(entry.kind, Kind::Settings(_)));
         let pinned = self.pinned();
         self.model.run = None;
-        let branched = self.session.branch(before);
+        let branched = self.session.branch(before, None);
         self.logged(front);
         if let Err(error) = branched {
             front.event(&Event::Notice {

@@ -148,6 +148,13 @@ impl Renderer {
         Ok(Prompt { text, breaks })
     }
 
+    /// The ids of text that somebody else put into the model's words: whatever it
+    /// spells, none is a control token.
+    pub fn literal(&self, text: &str) -> Vec<u32> {
+        let (text, breaks) = self.marker.unmark(&self.marker.mark(text));
+        Prompt { text, breaks }.ids(&self.tokenizer)
+    }
+
     /// What the template makes of marked messages.
     pub(super) fn render_values(
         &self,

@@ -92,30 +92,36 @@ impl<'a> Keeper<'a> {
     }
 
     /// Takes from the disk what is longer there than the `memory` tokens that cache and
-    /// prompt have in common. A damaged block ends it: what comes after is prefilled,
-    /// and a line says so.
+    /// prompt have in common. Of the tokens so many are wanted: a block that goes on
+    /// beyond them is cut. A damaged block ends it: what comes after is prefilled, and a
+    /// line says so.
     pub fn load(
         &self,
         cache: &mut Cache,
-        tokens: &[u32],
+        (tokens, wanted): (&[u32], usize),
         memory: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<(Option<FromDisk>, Option<String>), Error> {
         let mut notice = None;
+        if wanted < tokens.len() {
+            // They were computed not long ago, and may still wait to be written.
+            self.store.flush();
+        }
         for _ in 0..TRIES {
             let places = self.store.find(tokens);
             self.store
                 .touch(places.iter().map(|place| place.key).collect());
-            if places.last().is_none_or(|place| place.end() <= memory) {
+            let end = places.last().map_or(0, |place| place.end().min(wanted));
+            if end <= memory {
                 return Ok((None, notice));
             }
             let keep = memory / BLOCK * BLOCK;
             let before = cache.fork();
             let mut fault = None;
             let mut last = None;
-            let mut wanted = places.iter().filter(|place| place.position >= keep);
+            let mut due = places.iter().filter(|place| place.position >= keep);
             let mut pieces = std::iter::from_fn(|| {
-                let place = wanted.next().filter(|_| !stopped())?;
+                let place = due.next().filter(|_| !stopped())?;
                 match self.store.load(place, tokens) {
                     Ok(block) => {
                         let block = block?;
@@ -132,7 +138,7 @@ impl<'a> Keeper<'a> {
                     }
                 }
             });
-            let imported = self.engine.append(cache, keep, &mut pieces)?;
+            let imported = self.engine.append(cache, keep..wanted, &mut pieces)?;
             if let Some(place) = last.filter(|_| imported.refused) {
                 self.store.refuse(place);
                 fault = Some((place.position, Fault::Numbers));

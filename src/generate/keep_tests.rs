@@ -68,6 +68,8 @@ impl Machine {
     fn request(&self, prompt: &[u32], max_tokens: usize) -> Request {
         Request {
             given: Vec::new(),
+            forced: Vec::new(),
+            after: Vec::new(),
             constraint: None,
             prompt: prompt.to_vec(),
             sampling: Sampling {
@@ -164,6 +166,46 @@ fn a_run_goes_on_elsewhere_as_if_it_had_never_stopped() {
             .files()
             .into_iter()
             .filter(|file| !files.contains(file));
+        new.for_each(|file| fs::remove_file(file).unwrap());
+    }
+}
+
+/// A beginning of an answer is taken whole from a disk that has all of the answer,
+/// wherever it ends, and from a memory that has it, too.
+#[test]
+fn a_beginning_of_a_kept_answer_needs_no_prefill() {
+    let machine = Machine::new();
+    let prompt = ids(1, 150);
+    let (first, store) = machine.start();
+    let whole = run(&first, machine.request(&prompt, 110)).outcome;
+    drop((first, store));
+    let files = machine.files();
+    let (again, store) = machine.start();
+    for kept in [0, 1, 2, 41, 42, 43, 50, 70, 105, 106, 107, 109] {
+        let request = Request {
+            given: whole.ids[..kept].to_vec(),
+            forced: vec![whole.ids[kept]],
+            after: whole.ids[kept..].to_vec(),
+            ..machine.request(&prompt, 110)
+        };
+        again.clear();
+        for from_disk in [true, false] {
+            let heard = run(&again, request.clone());
+            let usage = heard.usage();
+            assert_eq!(usage.prompt, 150 + kept);
+            assert_eq!(
+                (usage.prefilled, usage.loaded > 0),
+                (1, from_disk),
+                "{kept}"
+            );
+            assert!(usage.replayed <= 2 * again.info().layers, "{usage:?}");
+            assert_eq!(heard.outcome.ids, whole.ids, "{kept} {from_disk}");
+            assert_eq!(heard.outcome.tokens[1..], whole.tokens[kept + 1..]);
+            assert!(heard.notices.is_empty());
+        }
+        store.flush();
+        let new = machine.files();
+        let new = new.into_iter().filter(|file| !files.contains(file));
         new.for_each(|file| fs::remove_file(file).unwrap());
     }
 }

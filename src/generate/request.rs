@@ -56,6 +56,14 @@ pub struct Request {
     /// Ids of the answer that are known already, from a run of the same request
     /// that was cut off: they count as generated, and no event is sent for them.
     pub given: Vec<u32>,
+    /// Ids that come next, whatever the model thinks of them: each is run like one that
+    /// was sampled and sent with what the model thought of it. One that a call's grammar
+    /// forbids ends the grammar's hold on that call.
+    pub forced: Vec<u32>,
+    /// What followed `given` in another answer. Nothing of it is generated; but blocks
+    /// on disk are named by all their tokens, so the one that `given` ends within is
+    /// found by these.
+    pub after: Vec<u32>,
     pub sampling: Sampling,
     pub stop_ids: Vec<u32>,
     pub max_tokens: usize,
@@ -106,8 +114,8 @@ pub struct Token {
     /// Expert chosen at each layer while predicting it; the number of experts
     /// means "skipped".
     pub experts: Vec<u16>,
-    /// Put there by the thinking budget, or by the grammar to close a call in
-    /// time, rather than sampled.
+    /// Put there by the request, by the thinking budget, or by the grammar to close a
+    /// call in time, rather than sampled.
     pub forced: bool,
 }
 

@@ -116,8 +116,9 @@ impl Run<'_> {
             constraint.map(|grammar| Constraint::new(grammar, &self.request.prompt));
         let mut guard = LoopGuard::new();
         for &id in &self.request.given {
-            // Takes off what was forced.
-            thinking.as_mut().and_then(Thinking::forced);
+            if let Some(thinking) = &mut thinking {
+                thinking.give_way(id);
+            }
             output.push(id, &self.loaded.tokenizer);
             if note(id, &mut thinking, &mut constraint, &mut guard).is_break() {
                 return Ok(FinishReason::Loop);
@@ -130,6 +131,7 @@ impl Run<'_> {
             return Ok(FinishReason::Cancelled);
         };
         let mut usage = Some(usage);
+        let mut forced = std::mem::take(&mut self.request.forced).into_iter();
         let mut token = last;
         loop {
             if self.stopped() {
@@ -144,13 +146,14 @@ impl Run<'_> {
             }
             let left = (self.request.max_tokens - output.ids.len())
                 .min(self.request.context - 1 - self.cache.len());
-            let next = match (
-                thinking.as_mut().and_then(Thinking::forced),
-                &mut constraint,
-            ) {
-                (Some(id), _) => Next::Forced(id),
-                (None, Some(constraint)) => constraint.next(left),
-                (None, None) => Next::Free,
+            let next = match forced.next() {
+                Some(id) => {
+                    if let Some(thinking) = &mut thinking {
+                        thinking.give_way(id);
+                    }
+                    Next::Forced(id)
+                }
+                None => free(left, &mut thinking, &mut constraint),
             };
             let position = self.cache.len() + 1;
             let step = self.step(token, &next, position, &output.ids)?;
@@ -202,7 +205,8 @@ impl Run<'_> {
         };
         // What follows is no part of this sequence.
         self.loaded.ledger.cut(memory);
-        match self.load(tokens, memory)? {
+        let known = self.known(tokens);
+        match self.load(&known, tokens.len(), memory)? {
             Some(loaded) => {
                 usage.reused = loaded.reused;
                 usage.loaded = loaded.loaded;
@@ -241,14 +245,39 @@ impl Run<'_> {
         }
     }
 
-    fn load(&mut self, tokens: &[u32], memory: usize) -> Result<Option<FromDisk>, Error> {
+    /// What is looked up on disk: `tokens`, and where they end within a block, what is
+    /// known of the rest of it.
+    fn known(&self, tokens: &[u32]) -> Vec<u32> {
+        if self.request.after.is_empty() {
+            return tokens.to_vec();
+        }
+        let Request {
+            prompt,
+            given,
+            after,
+            ..
+        } = &self.request;
+        let all = prompt.iter().chain(given).chain(after);
+        all.copied()
+            .take(tokens.len().next_multiple_of(BLOCK))
+            .collect()
+    }
+
+    /// Takes the first `wanted` of the tokens from disk, as far as they are there and
+    /// not among the `memory` that the cache has.
+    fn load(
+        &mut self,
+        tokens: &[u32],
+        wanted: usize,
+        memory: usize,
+    ) -> Result<Option<FromDisk>, Error> {
         let loaded = self.loaded;
         let Some(keeper) = Keeper::new(&*loaded.engine, &loaded.ledger) else {
             return Ok(None);
         };
         let cancel = &self.cancel;
         let stopped = || cancel.is_cancelled() || loaded.closing.is_cancelled();
-        let (found, notice) = keeper.load(self.cache, tokens, memory, &stopped)?;
+        let (found, notice) = keeper.load(self.cache, (tokens, wanted), memory, &stopped)?;
         if let Some(text) = notice {
             self.send(Event::Notice(text));
         }
@@ -318,6 +347,15 @@ impl Run<'_> {
         };
         let mut steps = self.loaded.engine.step(&mut [row])?;
         steps.pop().ok_or(Error::NoResult)
+    }
+}
+
+/// What may come next where the request does not say it.
+fn free(left: usize, thinking: &mut Option<Thinking>, constraint: &mut Option<Constraint>) -> Next {
+    match (thinking.as_mut().and_then(Thinking::forced), constraint) {
+        (Some(id), _) => Next::Forced(id),
+        (None, Some(constraint)) => constraint.next(left),
+        (None, None) => Next::Free,
     }
 }
 

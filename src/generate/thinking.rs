@@ -30,6 +30,14 @@ impl Thinking {
         self.forced.pop_front()
     }
 
+    /// An id comes next that was chosen elsewhere: it takes the place of what would be
+    /// forced there. If that is another id, closing the span begins anew after it.
+    pub fn give_way(&mut self, id: u32) {
+        if self.forced().is_some_and(|forced| forced != id) {
+            self.forced.clear();
+        }
+    }
+
     /// Takes note of a generated id.
     pub fn push(&mut self, id: u32) {
         if id == self.budget.open {
@@ -88,6 +96,30 @@ mod tests {
             [5, 3, 6, 6, 6, 6]
         );
         assert_eq!(generated(thinking(1, false), &[6, 6, 6]), [6, 6, 6]);
+    }
+
+    #[test]
+    fn what_is_chosen_elsewhere_comes_before_the_closing() {
+        let mut thinking = thinking(2, true);
+        let mut out = Vec::new();
+        for chosen in [None, None, Some(2), Some(8), None, None] {
+            let id = match chosen {
+                Some(id) => {
+                    thinking.give_way(id);
+                    id
+                }
+                None => thinking.forced().unwrap_or(6),
+            };
+            thinking.push(id);
+            out.push(id);
+        }
+        // The same id as would have been forced, then another one in an open span.
+        assert_eq!(out, [6, 6, 2, 8, 6, 6]);
+        let mut thinking = super::Thinking::new(thinking.budget);
+        [5, 5].into_iter().for_each(|id| thinking.push(id));
+        thinking.give_way(7);
+        thinking.push(7);
+        assert_eq!(generated(thinking, &[6]), [2, 9, 6]);
     }
 
     #[test]

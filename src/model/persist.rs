@@ -44,13 +44,14 @@ pub trait Persist {
     /// The state after `len` tokens, if the cache has it: at its end, or at a mark.
     fn state(&self, cache: &mut Cache, len: usize) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Makes the cache its first `keep` tokens and what the pieces hold, up to one
-    /// that is of the wrong size, has ids that there are none of, or numbers that are
-    /// not finite. Then rebuilds the state where no piece near the end has it.
+    /// Makes the cache its first `range.start` tokens and what the pieces hold, up to
+    /// one that is of the wrong size, has ids that there are none of, or numbers that
+    /// are not finite; of all that no more than `range.end` tokens. Then rebuilds the
+    /// state where no piece near the end has it.
     fn append(
         &self,
         cache: &mut Cache,
-        keep: usize,
+        range: Range<usize>,
         pieces: &mut dyn Iterator<Item = Piece>,
     ) -> Result<Imported, Error>;
 }
@@ -124,7 +125,7 @@ impl<B: Backend> Persist for ZayaEngine<B> {
     fn append(
         &self,
         cache: &mut Cache,
-        keep: usize,
+        range: Range<usize>,
         pieces: &mut dyn Iterator<Item = Piece>,
     ) -> Result<Imported, Error> {
         let backend = &self.backend;
@@ -133,7 +134,7 @@ impl<B: Backend> Persist for ZayaEngine<B> {
         Sequence::<B>::of(cache)?;
         let mut tokens = std::mem::take(&mut cache.tokens);
         let state = Sequence::<B>::of(cache)?.settled();
-        state.cut(keep);
+        state.cut(range.start);
         tokens.truncate(state.len());
         // Of the states that come only those near the end are of use.
         let mut kept = Vec::new();
@@ -151,9 +152,13 @@ impl<B: Backend> Persist for ZayaEngine<B> {
                 }
             });
             tokens.extend(piece.tokens);
-            kept.retain(|(len, _)| len + span > tokens.len());
-            kept.extend(piece.state.map(|state| (tokens.len(), state)));
+            let end = tokens.len().min(range.end);
+            kept.retain(|(len, _)| len + span > end);
+            let state = piece.state.filter(|_| tokens.len() == end);
+            kept.extend(state.map(|state| (end, state)));
         }
+        state.cut(range.end);
+        tokens.truncate(range.end);
         for (len, bytes) in kept {
             let states = backend.enter(|| self.states(&bytes));
             state.mark_at(len, states);

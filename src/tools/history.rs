@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::toolbox::{Context, Failure, Toolbox};
 use super::{Effect, undo_off};
 use crate::sandbox::{Action, Mode};
-use crate::undo::{Answer, Force, History, Touches};
+use crate::undo::{Answer, Force, History, Report, Touches};
 
 /// Whether turns can be undone.
 #[derive(Debug, Default)]
@@ -54,7 +54,8 @@ impl Toolbox {
             history.begin(self.workspace(), text);
             if self.jobs.any_runs() {
                 // What it changes is this turn's. That it runs is more than any undo.
-                let _ = history.before(self.workspace(), &Touches::Workspace, &|| false);
+                let (all, go_on) = (&Touches::Workspace, || false);
+                let _ = history.before(self.workspace(), all, None, &go_on);
             }
         }
     }
@@ -84,6 +85,27 @@ impl Toolbox {
         answer.map_err(|error| error.to_string())
     }
 
+    /// Takes back what calls of a branch of the session have changed, and brings back
+    /// what those of another had, each in order. What somebody else changed since is
+    /// left alone and reported.
+    ///
+    /// # Errors
+    /// As [`Toolbox::undo`].
+    pub fn switch(&self, back: &[u64], forth: &[u64]) -> Result<Report, String> {
+        let mut history = self.undoing()?;
+        let report = history.switch(self.workspace(), back, forth);
+        report.map_err(|error| error.to_string())
+    }
+
+    /// The turn that has begun is the rest of the one that these calls were made in:
+    /// both are undone together.
+    pub fn rejoin_turn(&self, calls: &[u64]) {
+        if let Some(mut history) = self.undo.history() {
+            // If it can't be, it is a turn of its own.
+            let _ = history.rejoin(self.workspace(), calls);
+        }
+    }
+
     fn undoing(&self) -> Result<MutexGuard<'_, History>, String> {
         let history = self.undo.history();
         history.ok_or_else(|| {
@@ -92,14 +114,19 @@ impl Toolbox {
         })
     }
 
-    /// Keeps what a call may change. A call that has been kept for is noted with
+    /// Keeps what a call of this name may change. A call that has been kept for is noted with
     /// [`Toolbox::note_changes`] when it is over.
-    pub(super) fn keep_for(&self, effect: Effect, context: &Context<'_>) -> Result<(), Failure> {
+    pub(super) fn keep_for(
+        &self,
+        call: Option<u64>,
+        effect: Effect,
+        context: &Context<'_>,
+    ) -> Result<(), Failure> {
         let (Some(touches), Some(mut history)) = (touches(effect, context), self.undo.history())
         else {
             return Ok(());
         };
-        let kept = history.before(context.workspace, &touches, context.cancelled);
+        let kept = history.before(context.workspace, &touches, call, context.cancelled);
         kept.map_err(|error| {
             Failure::from(format!(
                 "not done, as what it may change could not be kept for undo: {error}"

@@ -437,9 +437,15 @@ impl Toolbox {
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
+        self.run_as(None, call, cancelled)
+    }
+
+    /// The same with a name for what the call changes, by which it can be taken back
+    /// apart from the rest of its turn.
+    pub fn run_as(&self, name: Option<u64>, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
         let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
             // Here, and nowhere else, a call begins.
-            self.keep_for(tool.effect(&context), &context)?;
+            self.keep_for(name, tool.effect(&context), &context)?;
             let answer = (tool.run)(&context);
             // While something runs in the background, a look would end its part of the turn.
             if !self.jobs.any_runs() {

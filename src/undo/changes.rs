@@ -53,6 +53,14 @@ impl Changes {
         }
     }
 
+    /// Adds what happened after all that is here.
+    pub fn then(&mut self, later: &Self) {
+        for (path, change) in &later.nodes {
+            self.add(path.clone(), change.clone());
+        }
+        later.moves.iter().for_each(|m| self.add_move(m.clone()));
+    }
+
     fn add_move(&mut self, new: Move) {
         match self
             .moves

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
-use super::changes::Change;
+use super::changes::{Change, Changes};
 use super::index::{Keeping, Tree, look};
 use super::node::{Hash, Name, Node, Why};
 use super::record::{OpenCall, Records, State, Turn};
@@ -37,7 +37,7 @@ pub struct History {
     /// Held from the first change of a turn to its end.
     lock: Option<File>,
     label: String,
-    turn: Option<Turn>,
+    pub(super) turn: Option<Turn>,
     /// Another cairn was at work when this turn began to change something.
     without: bool,
     /// The newest index, by its number.
@@ -69,7 +69,7 @@ fn sweep(all: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn in_store<T>(result: std::io::Result<T>) -> Result<T, Error> {
+pub(super) fn in_store<T>(result: std::io::Result<T>) -> Result<T, Error> {
     result.map_err(Error::Store)
 }
 
@@ -201,7 +201,7 @@ impl History {
         Ok(!self.without)
     }
 
-    /// Keeps what a call may change. A call whose end was not told has lasted until
+    /// Keeps what a call of this name may change. A call whose end was not told has lasted until
     /// now.
     ///
     /// # Errors
@@ -210,6 +210,7 @@ impl History {
         &mut self,
         workspace: &Workspace,
         touches: &Touches,
+        name: Option<u64>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         if !self.is_first(workspace)? {
@@ -220,21 +221,22 @@ impl History {
         }
         let mut turn = match self.turn.take() {
             Some(turn) => turn,
-            None => Turn {
-                id: in_store(self.records.last_id())? + 1,
-                label: self.label.clone(),
-                state: State::Open,
-                cut_off: false,
-                changes: Default::default(),
-                call: None,
-            },
+            None => {
+                let id = in_store(self.records.last_id())? + 1;
+                Turn {
+                    id,
+                    of: id,
+                    label: self.label.clone(),
+                    ..Turn::default()
+                }
+            }
         };
         let call = match touches {
             Touches::Path(path) => self.keep_paths(workspace, path),
             Touches::Workspace => self.keep_workspace(workspace, cancelled),
         };
         let saved = call.and_then(|call| {
-            turn.call = Some(call);
+            (turn.call, turn.name) = (Some(call), name);
             in_store(self.records.save(&turn))
         });
         if saved.is_err() {
@@ -311,19 +313,34 @@ impl History {
     }
 
     fn close_call(&mut self, workspace: &Workspace, turn: &mut Turn) -> Result<(), Error> {
+        let mut changes = Changes::default();
+        let closed = match turn.call.take() {
+            Some(call) => self.see(workspace, call, &mut changes),
+            None => Ok(()),
+        };
+        turn.add(changes);
+        closed
+    }
+
+    /// Looks what a call has changed.
+    fn see(
+        &mut self,
+        workspace: &Workspace,
+        call: OpenCall,
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
         let root = workspace.handle();
-        match turn.call.take() {
-            None => {}
-            Some(OpenCall::Paths(paths)) => {
+        match call {
+            OpenCall::Paths(paths) => {
                 for (path, before) in paths {
                     let store = Some((&mut self.store, Keeping::May));
                     let after = look(root, &path.0, &self.limits, store)?;
                     if !before.agrees(&after) {
-                        turn.changes.add(path, Change { before, after });
+                        changes.add(path, Change { before, after });
                     }
                 }
             }
-            Some(OpenCall::Workspace(number)) => {
+            OpenCall::Workspace(number) => {
                 if self
                     .index
                     .as_ref()
@@ -356,7 +373,7 @@ impl History {
                     let (parent, name) = place::parent(root, path).ok()?;
                     place::born(parent, name)
                 };
-                turn.changes.add_between(tree, &now, &born);
+                changes.add_between(tree, &now, &born);
                 let rules = rules.clone();
                 self.set_index(now, rules)?;
             }
@@ -399,9 +416,11 @@ impl History {
         for id in in_store(self.records.ids(State::Undone))? {
             in_store(self.records.remove(State::Undone, id))?;
         }
-        let done = in_store(self.records.ids(State::Done))?;
-        for id in &done[..done.len().saturating_sub(self.limits.turns)] {
-            in_store(self.records.remove(State::Done, *id))?;
+        for state in [State::Done, State::Left] {
+            let ids = in_store(self.records.ids(state))?;
+            for id in &ids[..ids.len().saturating_sub(self.limits.turns)] {
+                in_store(self.records.remove(state, *id))?;
+            }
         }
         self.collect_sometimes(turn.id)
     }
@@ -426,10 +445,13 @@ impl History {
                 tree.hashes(&mut used);
             }
             let left = in_store(self.store.collect(&used))?;
-            let oldest = in_store(self.records.ids(State::Done))?.first().copied();
-            match oldest {
-                Some(oldest) if left > self.limits.store_bytes => {
-                    in_store(self.records.remove(State::Done, oldest))?;
+            let oldest = |state| -> Result<Option<(State, u64)>, Error> {
+                let ids = in_store(self.records.ids(state))?;
+                Ok(ids.first().map(|id| (state, *id)))
+            };
+            match oldest(State::Left)?.or(oldest(State::Done)?) {
+                Some((state, id)) if left > self.limits.store_bytes => {
+                    in_store(self.records.remove(state, id))?;
                 }
                 _ => return Ok(()),
             }

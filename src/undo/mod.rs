@@ -3,6 +3,7 @@
 //! noted. So a turn can be undone, and brought back, to the byte, however it ended;
 //! and what somebody else changed meanwhile is noticed before it is overwritten.
 
+mod branch;
 mod changes;
 mod cover;
 mod history;

@@ -22,16 +22,19 @@ pub enum State {
     Open,
     Done,
     Undone,
+    /// On a branch of a session that was left for another.
+    Left,
 }
 
 impl State {
-    const ALL: [Self; 3] = [Self::Open, Self::Done, Self::Undone];
+    const ALL: [Self; 4] = [Self::Open, Self::Done, Self::Undone, Self::Left];
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Open => "open-",
             Self::Done => "done-",
             Self::Undone => "undone-",
+            Self::Left => "left-",
         }
     }
 }
@@ -45,22 +48,73 @@ pub enum OpenCall {
     Workspace(u64),
 }
 
+/// What one call changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The call's name; `None` for what happened between calls, while a command ran in
+    /// the background.
+    pub call: Option<u64>,
+    /// As in [`Turn`].
+    pub cut_off: bool,
+    pub changes: Changes,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub id: u64,
+    /// The number of the user's turn that this belongs to, which may be split; 0 in
+    /// records of an earlier version.
+    #[serde(default)]
+    pub of: u64,
     /// What the user asked for, shortened.
     pub label: String,
     #[serde(skip)]
     pub state: State,
     /// The end was not seen: what others changed since is in here, too.
     pub cut_off: bool,
+    /// Of all parts together.
     pub changes: Changes,
+    /// In their order.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     pub call: Option<OpenCall>,
+    /// The name of `call`.
+    #[serde(default)]
+    pub name: Option<u64>,
 }
 
 impl Turn {
+    /// Adds what the open call has changed.
+    pub fn add(&mut self, changes: Changes) {
+        if changes.is_empty() {
+            return;
+        }
+        self.changes.then(&changes);
+        self.parts.push(Part {
+            call: self.name,
+            cut_off: self.cut_off,
+            changes,
+        });
+    }
+
+    /// Has these be the parts.
+    pub fn set_parts(&mut self, parts: Vec<Part>) {
+        self.changes = Changes::default();
+        parts
+            .iter()
+            .for_each(|part| self.changes.then(&part.changes));
+        self.parts = parts;
+    }
+
+    /// Names of calls that changed something.
+    pub fn calls(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().filter_map(|part| part.call)
+    }
+
     fn nodes(&self) -> impl Iterator<Item = &Node> {
-        let changed = self.changes.nodes.values();
+        let parts = self.parts.iter().map(|part| &part.changes);
+        let all = std::iter::once(&self.changes).chain(parts);
+        let changed = all.flat_map(|changes| changes.nodes.values());
         let open = match &self.call {
             Some(OpenCall::Paths(paths)) => paths.as_slice(),
             _ => &[],

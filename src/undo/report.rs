@@ -29,6 +29,8 @@ pub struct Report {
     pub turn: u64,
     /// The beginning of what the user asked for in it.
     pub label: String,
+    /// The names of the calls whose changes these are.
+    pub calls: Vec<u64>,
     pub done: Vec<(PathBuf, Act)>,
     /// What could not be brought back, and why.
     pub left: Vec<(PathBuf, String)>,

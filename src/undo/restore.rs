@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
 
+use super::changes::Changes;
 use super::cover::said;
 use super::history::History;
 use super::index::{Keeping, look};
@@ -23,9 +24,26 @@ use super::{Error, Force, place, plain};
 use crate::sandbox::Workspace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Back,
     Forth,
+}
+
+/// Whether all of some changes are known to be the turn's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Whole,
+    /// The end was not seen.
+    InPart,
+}
+
+impl Known {
+    pub fn of(cut_off: bool) -> Self {
+        match cut_off {
+            true => Self::InPart,
+            false => Self::Whole,
+        }
+    }
 }
 
 /// So many files are synced one by one; more of them together.
@@ -84,29 +102,21 @@ impl History {
         let mut report = Report {
             turn: turn.id,
             label: turn.label.clone(),
+            calls: turn.calls().collect(),
             ..Report::default()
         };
         if force == Force::Yes {
             open_folders(workspace, &turn, way);
         }
-        let mut steps = self.plan(workspace, &turn, way, &mut report)?;
+        let known = Known::of(turn.cut_off);
+        let mut steps = self.plan(workspace, (&turn.changes, known), way, &mut report)?;
         if !report.conflicts.is_empty() {
             if force == Force::No {
                 return Ok(Answer::Conflicts(report));
             }
             self.keep_others(workspace, &mut turn, way, (&mut steps, &report))?;
         }
-        let mut restorer = Restorer {
-            root: workspace.handle(),
-            store: &mut self.store,
-            report,
-            sync: match steps.len() {
-                0..=SYNCED => Sync::Each,
-                _ => Sync::AtOnce,
-            },
-        };
-        restorer.run(&steps, &moves(&turn, way))?;
-        let report = restorer.report;
+        let report = self.carry_out(workspace, &steps, (&turn.changes, way), report)?;
         if std::mem::take(&mut turn.cut_off) {
             self.records.save(&turn).map_err(Error::Store)?;
         }
@@ -120,15 +130,54 @@ impl History {
         Ok(Answer::Done(report))
     }
 
+    fn carry_out(
+        &mut self,
+        workspace: &Workspace,
+        steps: &[Step],
+        (changes, way): (&Changes, Way),
+        report: Report,
+    ) -> Result<Report, Error> {
+        let mut restorer = Restorer {
+            root: workspace.handle(),
+            store: &mut self.store,
+            report,
+            sync: match steps.len() {
+                0..=SYNCED => Sync::Each,
+                _ => Sync::AtOnce,
+            },
+        };
+        restorer.run(steps, &moves(changes, way))?;
+        Ok(restorer.report)
+    }
+
+    /// Brings the other side of some changes back where nobody else has changed
+    /// anything since; adds to the report what was done and what was not.
+    pub(super) fn restore_own(
+        &mut self,
+        workspace: &Workspace,
+        (changes, known): (&Changes, Known),
+        way: Way,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let mut found = Report::default();
+        let mut steps = self.plan(workspace, (changes, known), way, &mut found)?;
+        steps.retain(|step| { found.conflicts.iter() }.all(|(path, _)| *path != step.path));
+        let found = self.carry_out(workspace, &steps, (changes, way), found)?;
+        report.done.extend(found.done);
+        report.left.extend(found.left);
+        report.conflicts.extend(found.conflicts);
+        Ok(())
+    }
+
     fn plan(
         &self,
         workspace: &Workspace,
-        turn: &Turn,
+        (changes, known): (&Changes, Known),
         way: Way,
         report: &mut Report,
     ) -> Result<Vec<Step>, Error> {
         let mut steps = Vec::new();
-        for (path, change) in &turn.changes.nodes {
+        for (path, change) in &changes.nodes {
             let (expected, wanted) = match way {
                 Way::Back => (&change.after, &change.before),
                 Way::Forth => (&change.before, &change.after),
@@ -149,7 +198,7 @@ impl History {
                 Node::Unkept { why, stamp } if !(wanted.is_folder() && is_folder(stamp)) => {
                     Some(Conflict::Lost(said(path, *why, stamp.size)))
                 }
-                _ if turn.cut_off => Some(Conflict::Unknown),
+                _ if known == Known::InPart => Some(Conflict::Unknown),
                 _ => None,
             };
             report
@@ -221,8 +270,8 @@ fn is_folder(stamp: &Stamp) -> bool {
 }
 
 /// What is to be moved, from and to, and its inode.
-fn moves(turn: &Turn, way: Way) -> Vec<(&Path, &Path, u64)> {
-    let moves = turn.changes.moves.iter();
+fn moves(changes: &Changes, way: Way) -> Vec<(&Path, &Path, u64)> {
+    let moves = changes.moves.iter();
     let both = |(from, to, inode)| match way {
         Way::Back => (to, from, inode),
         Way::Forth => (from, to, inode),

@@ -1,5 +1,6 @@
 //! Turns made by hand, beside the store's own count of what it reads.
 
+mod branch;
 mod store;
 
 use std::fs;
@@ -57,7 +58,7 @@ impl Yard {
     fn begin(&mut self, touches: &Touches) {
         self.history.begin(&self.workspace, "do it");
         self.history
-            .before(&self.workspace, touches, &|| false)
+            .before(&self.workspace, touches, None, &|| false)
             .unwrap();
     }
 
@@ -232,7 +233,7 @@ fn an_edit_between_two_calls_is_what_undo_comes_back_to() {
     yard.file("a", "the user's");
     yard.file("b", "the user's");
     yard.history
-        .before(&yard.workspace, &Touches::Path("a".into()), &|| false)
+        .before(&yard.workspace, &Touches::Path("a".into()), None, &|| false)
         .unwrap();
     yard.file("a", "three");
     yard.history.after(&yard.workspace);
@@ -515,7 +516,7 @@ fn a_call_that_was_stopped_before_its_checkpoint_changes_nothing() {
     yard.history.begin(&yard.workspace, "x");
     let stopped = yard
         .history
-        .before(&yard.workspace, &Touches::Workspace, &|| true);
+        .before(&yard.workspace, &Touches::Workspace, None, &|| true);
     assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
     assert_eq!(yard.history.end(&yard.workspace), None);
     assert_eq!(yard.undo(Force::No), Answer::Nothing);

@@ -215,15 +215,23 @@ impl History<'_> {
             });
             start = to;
         }
-        let exact = pieces.last().is_some_and(|piece| piece.state.is_some());
+        // What goes beyond this is not wanted.
+        let most = match self.random.below(2) {
+            0 => end,
+            _ => keep + 1 + self.random.below(end - keep),
+        };
+        let whole = pieces.last().is_some_and(|piece| piece.state.is_some());
+        let exact = whole && most == end;
         // What is there to be replaced is a fork's.
         let mut restored = self.cache.fork();
         let mut pieces = pieces.into_iter();
-        let imported = persist.append(&mut restored, keep, &mut pieces).unwrap();
+        let imported = persist
+            .append(&mut restored, keep..most, &mut pieces)
+            .unwrap();
         assert!(!imported.refused);
         assert!(imported.replayed <= 2 * self.engine.info().layers);
         assert!(!exact || imported.replayed == 0);
-        assert_eq!(restored.tokens(), &self.cache.tokens()[..end]);
+        assert_eq!(restored.tokens(), &self.cache.tokens()[..most]);
         self.cache = restored;
     }
 
@@ -411,7 +419,11 @@ pub fn a_piece_that_can_not_be_is_refused(subject: &Subject) {
     for (at, case) in cases.into_iter().enumerate() {
         let mut cache = full.fork();
         let imported = persist
-            .append(&mut cache, 10, &mut [case, piece.clone()].into_iter())
+            .append(
+                &mut cache,
+                10..usize::MAX,
+                &mut [case, piece.clone()].into_iter(),
+            )
             .unwrap();
         assert!(imported.refused, "{at}");
         assert_eq!(cache.tokens(), &tokens[..10], "{at}");

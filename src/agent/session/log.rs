@@ -9,7 +9,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use super::folder::Sessions;
 use super::header::Header;
 use super::line;
-use super::trace::Trace;
+use super::record::Noted;
+use super::trace::{Span, Trace};
 use crate::agent::entry::{Entry, Kind};
 
 /// Where entries go besides memory.
@@ -91,6 +92,17 @@ impl Journal {
     /// The entries from the root to the head.
     pub fn path(&self) -> Vec<&Entry> {
         path_to(&self.entries, self.head())
+    }
+
+    /// An entry, on whichever branch.
+    pub fn entry(&self, id: u64) -> Option<&Entry> {
+        let at = usize::try_from(id).ok()?.checked_sub(1)?;
+        self.entries.get(at)
+    }
+
+    /// The tokens of an answer, as far as they were kept.
+    pub fn tokens(&self, span: Span) -> Vec<Noted> {
+        self.trace.tokens(span)
     }
 
     /// Generated tokens are noted here as they come.

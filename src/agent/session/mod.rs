@@ -25,8 +25,9 @@ pub use read::{Damage, Error as ReadError, Log, parse};
 pub use record::{Begin, Noted};
 pub use trace::{Partial, Span, Trace};
 
-use super::entry::Kind;
+use super::entry::{Kind, Opening};
 use super::machine::{Machine, Rules};
+use super::opening::Beginning;
 
 /// A log and the machine folded from it, kept in step: append, then apply.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ pub struct Session {
     journal: Journal,
     machine: Machine,
     rules: Rules,
+}
+
+/// What the next answer follows from, and where its tokens are noted.
+pub(super) struct Place<'a> {
+    pub machine: &'a Machine,
+    /// The entry it follows.
+    pub head: Option<u64>,
+    pub beginning: Beginning,
+    pub trace: &'a mut Trace,
 }
 
 impl Session {
@@ -58,10 +68,17 @@ impl Session {
         &self.machine
     }
 
-    /// The state, and where tokens are noted.
-    pub fn parts(&mut self) -> (&Machine, Option<u64>, &mut Trace) {
-        let head = self.journal.head();
-        (&self.machine, head, self.journal.trace())
+    pub(super) fn place(&mut self) -> Place<'_> {
+        let opening = self.machine.opening();
+        let beginning = opening.map_or_else(Beginning::default, |opening| {
+            Beginning::of(opening, &self.journal)
+        });
+        Place {
+            machine: &self.machine,
+            head: self.journal.head(),
+            beginning,
+            trace: self.journal.trace(),
+        }
     }
 
     /// # Errors
@@ -74,13 +91,15 @@ impl Session {
         written
     }
 
-    /// Goes back to an entry, or to the beginning: what follows is a branch.
+    /// Goes back to an entry, or to the beginning: what follows is a branch, whose next
+    /// answer may have an opening.
     ///
     /// # Errors
     /// As [`Session::record`].
-    pub fn branch(&mut self, after: Option<u64>) -> io::Result<()> {
+    pub fn branch(&mut self, after: Option<u64>, opening: Option<Opening>) -> io::Result<()> {
         let from = self.journal.head().unwrap_or(0);
-        let written = self.journal.append_after(after, Kind::Fork { from });
+        let fork = Kind::Fork { from, opening };
+        let written = self.journal.append_after(after, fork);
         self.machine = Machine::fold(self.rules.clone(), self.journal.path());
         written
     }

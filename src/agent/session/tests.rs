@@ -188,7 +188,7 @@ fn branches_keep_what_they_leave() {
     for kind in [said("a"), answered("b", None), ended(), said("c"), ended()] {
         session.record(kind).unwrap();
     }
-    session.branch(Some(3)).unwrap();
+    session.branch(Some(3), None).unwrap();
     session.record(said("d")).unwrap();
     let texts: Vec<&str> = session
         .machine()
@@ -200,7 +200,7 @@ fn branches_keep_what_they_leave() {
     let path: Vec<u64> = session.journal().path().iter().map(|e| e.id).collect();
     assert_eq!(path, [1, 2, 3, 6, 7]);
     assert_eq!(session.journal().entries().len(), 7);
-    session.branch(None).unwrap();
+    session.branch(None, None).unwrap();
     assert!(session.machine().messages().is_empty());
 }
 

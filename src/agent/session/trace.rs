@@ -141,6 +141,27 @@ impl Trace {
         });
     }
 
+    /// Takes over tokens that another answer began with, after those that are here.
+    pub fn keep(&mut self, tokens: &[Noted]) {
+        if let Some(run) = &mut self.run {
+            let records = tokens.iter().map(|token| {
+                let position = token.position as usize;
+                (position, Record::Token(token.clone()))
+            });
+            run.held.extend(records);
+            // What comes is as much later.
+            run.before = tokens.last().map_or(run.before, |last| last.millis);
+        }
+    }
+
+    /// The tokens of an answer that is whole, as far as they can be read.
+    pub fn tokens(&self, span: Span) -> Vec<Noted> {
+        let found = self.file.as_ref().map(|file| tokens(file, span));
+        found
+            .and_then(Result::ok)
+            .map_or(Vec::new(), |found| found.1)
+    }
+
     /// Notes a token; it is written by a later [`Trace::flush`].
     pub fn push(&mut self, token: &Token, tokenizer: &Tokenizer) {
         if let Some(run) = &mut self.run {

@@ -76,7 +76,7 @@ fn two_cairns_do_not_mix_their_turns() {
     let lines = other.uncovered(&yard.workspace, &Touches::Workspace);
     assert!(lines[0].contains("another cairn"), "{lines:?}");
     other
-        .before(&yard.workspace, &Touches::Workspace, &|| false)
+        .before(&yard.workspace, &Touches::Workspace, None, &|| false)
         .unwrap();
     assert!(matches!(
         other.undo(&yard.workspace, Force::No),
@@ -84,7 +84,7 @@ fn two_cairns_do_not_mix_their_turns() {
     ));
     other.begin(&yard.workspace, "too");
     other
-        .before(&yard.workspace, &Touches::Workspace, &|| false)
+        .before(&yard.workspace, &Touches::Workspace, None, &|| false)
         .unwrap();
     let said = other.end(&yard.workspace).unwrap();
     assert!(said.contains("another cairn"), "{said}");
