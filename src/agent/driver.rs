@@ -256,6 +256,12 @@ impl Agent {
             Kind::ToolResult(result) => {
                 self.announce(&result.call_id, front);
                 if self.announced.take().is_some() {
+                    if !result.change.is_empty() {
+                        front.event(&Event::Change {
+                            id: result.call_id.clone(),
+                            diff: result.change.clone(),
+                        });
+                    }
                     front.event(&Event::ToolResult {
                         id: result.call_id.clone(),
                         ok: result.ok,

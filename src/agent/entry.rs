@@ -9,6 +9,7 @@ use super::session::{Chosen, Span};
 use crate::chat::ToolCall;
 pub use crate::generate::FinishReason as Finish;
 use crate::generate::PromptUsage;
+use crate::tools::Outcome;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -203,7 +204,7 @@ pub struct Answer {
 }
 
 /// Result of one call, or of one call that could not be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolResult {
     pub call_id: String,
     pub ok: bool,
@@ -213,6 +214,30 @@ pub struct ToolResult {
     /// A permission was refused.
     #[serde(default)]
     pub refused: bool,
+    /// What it has changed in a file, as a unified diff for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub change: String,
+}
+
+impl ToolResult {
+    /// What came of a call that was run.
+    pub fn of(call_id: String, outcome: Outcome) -> Self {
+        let Outcome {
+            ok,
+            output,
+            truncated,
+            refused,
+            change,
+        } = outcome;
+        Self {
+            call_id,
+            ok,
+            output,
+            truncated,
+            refused,
+            change,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,7 @@ mod effect;
 mod entry;
 mod event;
 mod exit;
+mod live;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

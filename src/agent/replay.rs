@@ -245,13 +245,7 @@ impl Agent {
             Decision::Ask | Decision::Deny => return None,
         }
         let outcome = self.toolbox.run(&request, &|| cancel.is_cancelled());
-        Some(ToolResult {
-            call_id: logged.call_id.clone(),
-            ok: outcome.ok,
-            output: outcome.output,
-            truncated: outcome.truncated,
-            refused: outcome.refused,
-        })
+        Some(ToolResult::of(logged.call_id.clone(), outcome))
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) struct Context<'a> {
     pub jobs: &'a Jobs,
     pub arguments: &'a Map<String, Value>,
     pub cancelled: &'a dyn Fn() -> bool,
+    /// Gets what a command prints, as it does.
+    pub printed: &'a dyn Fn(&[u8]),
 }
 
 impl<'a> Context<'a> {
@@ -140,8 +142,15 @@ pub(super) fn success(output: impl Into<String>) -> Answer {
     Ok(Outcome {
         ok: true,
         output: output.into(),
-        truncated: false,
-        refused: false,
+        ..Outcome::default()
+    })
+}
+
+/// A file was changed, as a diff says.
+pub(super) fn changed(output: impl Into<String>, change: String) -> Answer {
+    Ok(Outcome {
+        change,
+        ..success(output)?
     })
 }
 
@@ -437,7 +446,18 @@ impl Toolbox {
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
+        self.run_showing(call, cancelled, &|_| {})
+    }
+
+    /// As [`Toolbox::run`], and `printed` gets what a command prints, as it does.
+    pub fn run_showing(
+        &self,
+        call: &Call,
+        cancelled: &dyn Fn() -> bool,
+        printed: &dyn Fn(&[u8]),
+    ) -> Outcome {
         let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
+            let context = Context { printed, ..context };
             // Here, and nowhere else, a call begins.
             self.keep_for(tool.effect(&context), &context)?;
             let answer = (tool.run)(&context);
@@ -454,6 +474,7 @@ impl Toolbox {
                 output: error.text,
                 truncated: error.truncated,
                 refused,
+                change: String::new(),
             }
         })
     }
@@ -500,6 +521,7 @@ impl Toolbox {
             jobs: &self.jobs,
             arguments: &call.arguments,
             cancelled,
+            printed: &|_| {},
         };
         Ok((tool, context))
     }
