@@ -19,7 +19,7 @@ use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::cache::disk::Store;
 use crate::chat::{Renderer, Role, Thinking};
 use crate::config::{User, UserCommands};
-use crate::generate::{Cancel, Generator};
+use crate::generate::{Cancel, Generator, ThinkingKeys};
 use crate::model::Engine;
 use crate::sandbox::Permission;
 use crate::tools::{self, Detail, Toolbox};
@@ -108,6 +108,7 @@ impl Agent {
             system,
             thinking,
             sampling: settings.sampling(persona.as_ref(), thinking, seed),
+            keys: ThinkingKeys::default(),
             run: None,
             stats: Stats::default(),
         };

@@ -8,7 +8,7 @@ use super::exit::{Exit, Reason};
 use super::session::{Chosen, Span};
 use crate::chat::ToolCall;
 pub use crate::generate::FinishReason as Finish;
-use crate::generate::PromptUsage;
+use crate::generate::{Nudge, PromptUsage};
 use crate::tools::Outcome;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,6 +198,9 @@ pub struct Answer {
     #[serde(default)]
     pub ids: Vec<u32>,
     pub finish: Finish,
+    /// What the user did to its reasoning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nudges: Vec<Nudge>,
     /// Where the side file has its tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Span>,

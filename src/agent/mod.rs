@@ -35,6 +35,7 @@ mod stop;
 mod system;
 
 pub use crate::chat::{Owner, Thinking};
+pub use crate::generate::{Nudge, ThinkingKey, ThinkingKeys};
 pub use context::Meter;
 pub use conversation::Pinnable;
 pub use driver::Agent;

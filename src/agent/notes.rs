@@ -5,11 +5,13 @@ use super::event::{Event, Front};
 use super::session::{Begin, Partial, Span, Trace, now};
 use crate::bundle::Tokenizer;
 use crate::cache::disk::BLOCK;
-use crate::generate::{Token, Utf8Stream};
+use crate::generate::{Nudge, Token, Utf8Stream};
 
 pub(super) struct Notes<'a> {
     trace: &'a mut Trace,
     partial: Option<Partial>,
+    /// Tokens of the prompt.
+    prompt: usize,
     /// Why tokens are not kept.
     failed: Option<String>,
 }
@@ -35,19 +37,28 @@ impl<'a> Notes<'a> {
         Self {
             trace,
             partial,
+            prompt: prompt.len(),
             failed: failed.err().map(|error| error.to_string()),
         }
     }
 
-    /// The tokens that are known already.
-    pub fn given(&mut self, tokenizer: &Tokenizer) -> Vec<Token> {
+    /// The tokens that are known already, and what the user did to the reasoning.
+    pub fn given(&mut self, tokenizer: &Tokenizer) -> (Vec<Token>, Vec<Nudge>) {
         let mut text = Utf8Stream::default();
-        let noted = self.partial.take().map_or(Vec::new(), |part| part.tokens);
+        let partial = self.partial.take();
+        let (noted, nudges) =
+            partial.map_or_else(Default::default, |partial| (partial.tokens, partial.nudges));
         let token = |noted: &super::session::Noted| {
             let bytes = tokenizer.token_bytes(noted.id).unwrap_or_default();
             noted.token(bytes, &mut text)
         };
-        noted.iter().map(token).collect()
+        (noted.iter().map(token).collect(), nudges)
+    }
+
+    /// Keeps what the user does to the reasoning; it is written with the token that it
+    /// is for.
+    pub fn nudge(&mut self, nudge: Nudge) {
+        self.trace.push_nudge(nudge, self.prompt + nudge.at);
     }
 
     /// Keeps a token. `durable` tokens of the sequence are in the cache on disk: what

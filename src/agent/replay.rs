@@ -156,7 +156,8 @@ impl Agent {
         if front.most == Some(0) {
             run.cancel();
         }
-        let prepared = self.model.prepare(session.machine().conversation())?;
+        let mut prepared = self.model.prepare(session.machine().conversation())?;
+        prepared.nudges.clone_from(&logged.nudges);
         let model = &mut self.model;
         let (answer, _) = model.answer(session, prepared, max_tokens, &run, &mut front)?;
         Ok((!cancel.is_cancelled()).then_some(Again {

@@ -3,3 +3,4 @@
 
 mod live;
 mod stage;
+mod thinking;
