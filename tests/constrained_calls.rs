@@ -13,7 +13,9 @@ use cairn::chat::{
     ChatEvent, GenerationPrompt, MarkerIds, Message, Parser, ParserOptions, RenderOptions,
     Renderer, Role, Start, Thinking, ToolCall, ToolSpec,
 };
-use cairn::generate::{Cancel, Event, FinishReason, Generator, Grammar, Request, Sampling, Token};
+use cairn::generate::{
+    Cancel, Event, FinishReason, Generator, Grammar, Request, Sampling, ThinkingKeys, Token,
+};
 use cairn::model::{BackendKind, LoadOptions, load};
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
@@ -164,6 +166,8 @@ impl Model {
             stop_ids: vec![close],
             max_tokens: MAX_TOKENS,
             thinking: None,
+            nudges: Vec::new(),
+            keys: ThinkingKeys::default(),
             given: Vec::new(),
             forced: Vec::new(),
             after: Vec::new(),
@@ -181,7 +185,8 @@ impl Model {
                     );
                 }
                 Event::Failed(why) => panic!("{why}"),
-                Event::Notice(_) | Event::Prefill { .. } | Event::Started(_) => {}
+                Event::Notice(_) | Event::Prefill { .. } | Event::Started(_) | Event::Nudged(_) => {
+                }
             }
         }
         tokens
@@ -400,6 +405,8 @@ fn without_a_grammar_such_calls_do_not_fit() {
                 stop_ids: model.bundle.stop_ids.clone(),
                 max_tokens: 100,
                 thinking: None,
+                nudges: Vec::new(),
+                keys: ThinkingKeys::default(),
                 given: Vec::new(),
                 forced: Vec::new(),
                 after: Vec::new(),

@@ -494,3 +494,39 @@ fn a_written_file_is_what_the_model_wrote() {
     bench.write("dos.txt", "three\n");
     assert_eq!(bench.text("dos.txt"), "three\n");
 }
+
+#[test]
+fn file_tools_say_what_they_changed() {
+    let bench = Bench::new();
+    bench.put("a", "one\ntwo\n");
+    let edited = bench.edit("a", "two", "three");
+    let diff = "--- a\n+++ a\n@@ -1,2 +1,2 @@\n one\n-two\n+three";
+    assert_eq!(
+        (edited.output.as_str(), edited.change.as_str()),
+        ("edited a", diff)
+    );
+    assert_eq!(bench.edit("a", "four", "five").change, "");
+    let write = |path: &str, content: &str| {
+        bench.run("write_file", json!({ "path": path, "content": content }))
+    };
+    let written = write("b", "x").change;
+    assert_eq!(written, "--- /dev/null\n+++ b\n@@ -0,0 +1 @@\n+x");
+    assert_eq!(write("b", "x").change, "b: no change");
+    assert_eq!(write("../c", "x").change, "");
+    assert_eq!(bench.command("echo x > d").change, "");
+}
+
+#[test]
+fn a_command_is_heard_as_it_prints() {
+    let bench = Bench::new();
+    let heard = std::cell::RefCell::new(Vec::new());
+    let arguments = json!({ "command": "printf 'a\\nb'; sleep 0.3; printf c >&2" });
+    let call = Call {
+        name: "run_command".into(),
+        arguments: arguments.as_object().unwrap().clone(),
+    };
+    let printed = |bytes: &[u8]| heard.borrow_mut().push(bytes.to_vec());
+    let outcome = bench.toolbox.run_showing(&call, &|| false, &printed);
+    assert_eq!(outcome.output, "a\nbc\n[exit 0]");
+    assert_eq!(heard.into_inner(), [b"a\nb".to_vec(), b"c".to_vec()]);
+}

@@ -9,8 +9,9 @@ use super::model::Stats;
 use super::session::Session;
 use super::settings::THINKING_BUDGET;
 use crate::bundle::Tokenizer;
-use crate::chat::Thinking;
+use crate::chat::{Start, Thinking};
 use crate::config::UserCommands;
+use crate::generate::ThinkingKeys;
 use crate::sandbox::{Mode, Policy, Strength, Workspace};
 use crate::tools::Background;
 
@@ -129,6 +130,19 @@ impl Agent {
     /// The bundle's tokenizer.
     pub fn tokenizer(&self) -> Arc<Tokenizer> {
         Arc::clone(&self.model.tokenizer)
+    }
+
+    /// Closes the reasoning of the answer that is being written, or lets it go on.
+    pub fn thinking_keys(&self) -> ThinkingKeys {
+        self.model.keys.clone()
+    }
+
+    /// Tokens of reasoning that an answer may have unless the user lets it have more;
+    /// `None` if the model has no reasoning.
+    pub fn thinking_budget(&self) -> Option<usize> {
+        self.model
+            .budget(Start::Content)
+            .map(|budget| budget.tokens)
     }
 
     pub fn stats(&self) -> Stats {

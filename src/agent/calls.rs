@@ -127,8 +127,7 @@ impl Agent {
         };
         self.record(started, front);
         let since = Instant::now();
-        let stopped = || cancel.is_cancelled();
-        let mut outcome = self.toolbox.run_as(change, &request, &stopped);
+        let mut outcome = self.run_live((&call.id, change), &request, cancel, front);
         self.cut_to_room(&call.name, &mut outcome, front);
         let touched = outcome.ok.then(|| touched(&call)).flatten();
         tracing::info!(
@@ -140,13 +139,7 @@ impl Agent {
             seconds = since.elapsed().as_secs_f32(),
             "tool call"
         );
-        let kind = Kind::ToolResult(ToolResult {
-            call_id: call.id,
-            ok: outcome.ok,
-            output: outcome.output,
-            truncated: outcome.truncated,
-            refused: outcome.refused,
-        });
+        let kind = Kind::ToolResult(ToolResult::of(call.id, outcome));
         self.tell(&kind, front);
         self.record(kind, front);
         if let Some(path) = touched {

@@ -48,8 +48,7 @@ fn work(id: usize, output: &str) -> [Kind; 4] {
             call_id: call.id,
             ok: true,
             output: output.into(),
-            truncated: false,
-            refused: false,
+            ..ToolResult::default()
         }),
         Kind::Assistant(Answer {
             text: format!("answer {id}"),

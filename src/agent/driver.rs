@@ -19,7 +19,7 @@ use crate::bundle::{Bundle, Persona, ThinkingSupport};
 use crate::cache::disk::Store;
 use crate::chat::{Renderer, Role, Thinking};
 use crate::config::{User, UserCommands};
-use crate::generate::{Cancel, Generator};
+use crate::generate::{Cancel, Generator, ThinkingKeys};
 use crate::model::Engine;
 use crate::sandbox::Permission;
 use crate::tools::{self, Detail, Toolbox};
@@ -110,6 +110,7 @@ impl Agent {
             system,
             thinking,
             sampling: settings.sampling(persona.as_ref(), thinking, seed),
+            keys: ThinkingKeys::default(),
             run: None,
             stats: Stats::default(),
         };
@@ -268,6 +269,12 @@ impl Agent {
             Kind::ToolResult(result) => {
                 self.announce(&result.call_id, front);
                 if self.announced.take().is_some() {
+                    if !result.change.is_empty() {
+                        front.event(&Event::Change {
+                            id: result.call_id.clone(),
+                            diff: result.change.clone(),
+                        });
+                    }
                     front.event(&Event::ToolResult {
                         id: result.call_id.clone(),
                         ok: result.ok,

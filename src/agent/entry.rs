@@ -8,7 +8,8 @@ use super::exit::{Exit, Reason};
 use super::session::{Chosen, Span};
 use crate::chat::ToolCall;
 pub use crate::generate::FinishReason as Finish;
-use crate::generate::PromptUsage;
+use crate::generate::{Nudge, PromptUsage};
+use crate::tools::Outcome;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -219,13 +220,16 @@ pub struct Answer {
     #[serde(default)]
     pub ids: Vec<u32>,
     pub finish: Finish,
+    /// What the user did to its reasoning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nudges: Vec<Nudge>,
     /// Where the side file has its tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Span>,
 }
 
 /// Result of one call, or of one call that could not be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolResult {
     pub call_id: String,
     pub ok: bool,
@@ -235,6 +239,30 @@ pub struct ToolResult {
     /// A permission was refused.
     #[serde(default)]
     pub refused: bool,
+    /// What it has changed in a file, as a unified diff for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub change: String,
+}
+
+impl ToolResult {
+    /// What came of a call that was run.
+    pub fn of(call_id: String, outcome: Outcome) -> Self {
+        let Outcome {
+            ok,
+            output,
+            truncated,
+            refused,
+            change,
+        } = outcome;
+        Self {
+            call_id,
+            ok,
+            output,
+            truncated,
+            refused,
+            change,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,6 +36,17 @@ pub enum Event {
         /// How far it reaches.
         sandbox: String,
     },
+    /// A piece of what a running command prints, before its result: whole characters, as
+    /// printed.
+    ToolOutput {
+        id: String,
+        text: String,
+    },
+    /// What a call has changed in a file, as a unified diff; comes before its result.
+    Change {
+        id: String,
+        diff: String,
+    },
     ToolResult {
         id: String,
         ok: bool,

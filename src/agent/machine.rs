@@ -287,8 +287,8 @@ impl Machine {
                 call_id: pending.id.clone(),
                 ok: false,
                 output,
-                truncated: false,
                 refused,
+                ..ToolResult::default()
             }))
         };
         let call = match &pending.item {

@@ -72,8 +72,7 @@ fn result(call_id: &str, output: &str) -> Kind {
         call_id: call_id.into(),
         ok: true,
         output: output.into(),
-        truncated: false,
-        refused: false,
+        ..ToolResult::default()
     })
 }
 
@@ -196,8 +195,8 @@ fn a_refusal_is_a_result_and_the_run_goes_on_to_exit_5() {
             call_id: "a".into(),
             ok: false,
             output: "error: denied by the user".into(),
-            truncated: false,
             refused: true,
+            ..ToolResult::default()
         })]
     );
     assert_eq!(effect, Effect::Generate { max_tokens: 100 });

@@ -20,6 +20,7 @@ mod effect;
 mod entry;
 mod event;
 mod exit;
+mod live;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -39,6 +40,7 @@ mod stop;
 mod system;
 
 pub use crate::chat::{Owner, Thinking};
+pub use crate::generate::{Nudge, ThinkingKey, ThinkingKeys};
 pub use about::Glance;
 pub use branch::{ForkAt, With};
 pub use branches::{Branch, Parted};

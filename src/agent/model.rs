@@ -24,7 +24,8 @@ use crate::chat::{
     Role, Start, Thinking, ToolSpec,
 };
 use crate::generate::{
-    self, Cancel, Generator, Grammar, PromptUsage, Request, Sampling, ThinkingBudget,
+    self, Cancel, Generator, Grammar, Nudge, PromptUsage, Request, Sampling, ThinkingBudget,
+    ThinkingKeys,
 };
 
 /// What ends a turn in the templates that continuations are made for.
@@ -45,6 +46,8 @@ pub(super) struct Model {
     pub system: String,
     pub thinking: Thinking,
     pub sampling: Sampling,
+    /// What the user does to the reasoning of the answer that is being written.
+    pub keys: ThinkingKeys,
     pub run: Option<Run>,
     pub stats: Stats,
 }
@@ -104,6 +107,8 @@ pub(super) struct Prepared {
     pub ids: Vec<u32>,
     owners: Vec<Owner>,
     start: Start,
+    /// What the user is known to do to the answer's reasoning.
+    pub nudges: Vec<Nudge>,
 }
 
 impl Model {
@@ -217,11 +222,16 @@ impl Model {
             return Ok((answer, None));
         }
         front.event(&Event::Context(self.meter(&prepared)));
-        let given = notes.given(&self.tokenizer);
+        let (given, done) = notes.given(&self.tokenizer);
+        let mut nudges = prepared.nudges;
+        nudges.extend(&beginning.nudges);
+        nudges.extend(done);
         let (forced, after) = beginning.rest(given.len());
         let request = Request {
             boundaries: self.fixed(&prepared.ids).into_iter().collect(),
             thinking: self.budget(prepared.start),
+            nudges: nudges.clone(),
+            keys: self.keys.clone(),
             prompt: prepared.ids,
             given: given.iter().map(|token| token.id).collect(),
             forced,
@@ -242,6 +252,7 @@ impl Model {
             collector.token(&token, front);
             front.event(&Event::Token(token));
         }
+        self.keys.release();
         let mut usage: Option<PromptUsage> = None;
         let mut since = Instant::now();
         for event in self.generator.submit(request, cancel.clone()) {
@@ -257,6 +268,10 @@ impl Model {
                     self.stats.prefill_seconds += since.elapsed().as_secs_f64();
                     since = Instant::now();
                 }
+                generate::Event::Nudged(nudge) => {
+                    notes.nudge(nudge);
+                    nudges.push(nudge);
+                }
                 generate::Event::Token(token) => {
                     notes.token(&token, &self.tokenizer, self.generator.durable());
                     collector.token(&token, front);
@@ -266,6 +281,7 @@ impl Model {
                 generate::Event::Finished { reason, tail, ids } => {
                     self.stats.decode_seconds += since.elapsed().as_secs_f64();
                     let mut answer = collector.finish(&tail, ids, reason, front);
+                    answer.nudges = nudges;
                     answer.trace = notes.finish(front);
                     if let Some(usage) = usage {
                         tracing::info!(
@@ -347,6 +363,7 @@ impl Model {
                 mut ids,
                 mut owners,
                 start,
+                nudges: _,
             } = prepared;
             ids.extend_from_slice(&answer.ids);
             owners.extend(self.wrote(start, &answer.ids));
@@ -396,6 +413,7 @@ impl Model {
                     ids: [run.ids.as_slice(), &ids].concat(),
                     owners: [run.owners.as_slice(), &owners].concat(),
                     start: more.start(),
+                    nudges: Vec::new(),
                 });
             }
         }
@@ -414,6 +432,7 @@ impl Model {
             ids,
             owners,
             start: prompt.start(),
+            nudges: Vec::new(),
         })
     }
 
@@ -484,7 +503,7 @@ impl Model {
             .collect()
     }
 
-    fn budget(&self, start: Start) -> Option<ThinkingBudget> {
+    pub fn budget(&self, start: Start) -> Option<ThinkingBudget> {
         let open = self.tokenizer.id_of("<think>")?;
         let close = self.tokenizer.id_of("</think>")?;
         let closing = std::iter::once(close)

@@ -5,12 +5,15 @@ use super::event::{Event, Front};
 use super::session::{Begin, Noted, Partial, Span, Trace, now};
 use crate::bundle::Tokenizer;
 use crate::cache::disk::BLOCK;
-use crate::generate::{Token, Utf8Stream};
+use crate::generate::{Nudge, Token, Utf8Stream};
 
 pub(super) struct Notes<'a> {
     trace: &'a mut Trace,
-    /// Tokens that are known already.
+    /// Tokens that are known already, and what the user did to the reasoning in them.
     known: Vec<Noted>,
+    nudges: Vec<Nudge>,
+    /// Tokens of the prompt.
+    prompt: usize,
     /// Why tokens are not kept.
     failed: Option<String>,
 }
@@ -40,7 +43,8 @@ impl<'a> Notes<'a> {
                 at: now(),
             }),
         };
-        let mut known = partial.map_or(Vec::new(), |partial| partial.tokens);
+        let (mut known, nudges) =
+            partial.map_or_else(Default::default, |partial| (partial.tokens, partial.nudges));
         if let Some(more) = kept.get(known.len()..) {
             trace.keep(more);
             known.extend_from_slice(more);
@@ -49,19 +53,28 @@ impl<'a> Notes<'a> {
         Self {
             trace,
             known,
+            nudges,
+            prompt: prompt.len(),
             failed: failed.map(|error| error.to_string()),
         }
     }
 
-    /// The tokens that are known already.
-    pub fn given(&mut self, tokenizer: &Tokenizer) -> Vec<Token> {
+    /// The tokens that are known already, and what the user did to the reasoning.
+    pub fn given(&mut self, tokenizer: &Tokenizer) -> (Vec<Token>, Vec<Nudge>) {
         let mut text = Utf8Stream::default();
         let noted = std::mem::take(&mut self.known);
+        let nudges = std::mem::take(&mut self.nudges);
         let token = |noted: &Noted| {
             let bytes = tokenizer.token_bytes(noted.id).unwrap_or_default();
             noted.token(bytes, &mut text)
         };
-        noted.iter().map(token).collect()
+        (noted.iter().map(token).collect(), nudges)
+    }
+
+    /// Keeps what the user does to the reasoning; it is written with the token that it
+    /// is for.
+    pub fn nudge(&mut self, nudge: Nudge) {
+        self.trace.push_nudge(nudge, self.prompt + nudge.at);
     }
 
     /// Keeps a token. `durable` tokens of the sequence are in the cache on disk: what

@@ -3,6 +3,7 @@
 
 use super::entry::{Answer, Kind, Opening};
 use super::session::{Journal, Noted};
+use crate::generate::Nudge;
 
 /// Tokens that an answer begins with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +14,8 @@ pub(super) struct Beginning {
     pub forced: Vec<u32>,
     /// What came after `kept` in the answer that was forked.
     pub after: Vec<u32>,
+    /// What the user did to the reasoning of `kept`.
+    pub nudges: Vec<Nudge>,
 }
 
 impl Beginning {
@@ -31,6 +34,9 @@ impl Beginning {
         Self {
             forced: [&stay[kept.len()..], &opening.ids].concat(),
             after: answer.ids[kept.len()..].to_vec(),
+            nudges: { answer.nudges.iter().copied() }
+                .filter(|nudge| nudge.at < kept.len())
+                .collect(),
             kept,
         }
     }

@@ -160,7 +160,8 @@ impl Agent {
         if front.most == Some(0) {
             run.cancel();
         }
-        let prepared = self.model.prepare(machine.conversation())?;
+        let mut prepared = self.model.prepare(machine.conversation())?;
+        prepared.nudges.clone_from(&logged.nudges);
         let opening = machine.opening();
         let mut nowhere = Trace::nowhere();
         let place = Place {
@@ -258,13 +259,7 @@ impl Agent {
             Decision::Ask | Decision::Deny => return None,
         }
         let outcome = self.toolbox.run(&request, &|| cancel.is_cancelled());
-        Some(ToolResult {
-            call_id: logged.call_id.clone(),
-            ok: outcome.ok,
-            output: outcome.output,
-            truncated: outcome.truncated,
-            refused: outcome.refused,
-        })
+        Some(ToolResult::of(logged.call_id.clone(), outcome))
     }
 }
 

@@ -82,6 +82,8 @@ pub fn object(event: &Event) -> Option<Value> {
         Event::TurnStarted
         | Event::Prefill { .. }
         | Event::Token(_)
+        | Event::ToolOutput { .. }
+        | Event::Change { .. }
         | Event::Logged(_)
         | Event::Notice { .. } => {
             return None;
@@ -188,6 +190,15 @@ mod tests {
                 r#"{"v":1,"type":"done","exit":5,"reason":"refused","text":"t","session":"s"}"#,
             ]
         );
-        assert_eq!(object(&Event::TurnStarted), None);
+        let id = || "call_1".to_owned();
+        let text = "x".to_owned();
+        let diff = "+x".to_owned();
+        for event in [
+            Event::TurnStarted,
+            Event::ToolOutput { id: id(), text },
+            Event::Change { id: id(), diff },
+        ] {
+            assert_eq!(object(&event), None);
+        }
     }
 }

@@ -124,6 +124,8 @@ impl Printer {
             }
             Event::TurnStarted
             | Event::Token(_)
+            | Event::ToolOutput { .. }
+            | Event::Change { .. }
             | Event::Logged(_)
             | Event::Context(_)
             | Event::Usage { .. }

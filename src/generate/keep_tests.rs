@@ -81,6 +81,8 @@ impl Machine {
             max_tokens,
             context: 3000,
             thinking: None,
+            nudges: Vec::new(),
+            keys: ThinkingKeys::default(),
             boundaries: Vec::new(),
         }
     }
@@ -99,16 +101,19 @@ impl Machine {
 
 fn run(generator: &Generator, request: Request) -> Heard {
     let (mut usage, mut tokens, mut notices) = (None, Vec::new(), Vec::new());
+    let mut nudges = Vec::new();
     for event in generator.submit(request, Cancel::default()) {
         match event {
             Event::Prefill { done, total } => assert!(done <= total),
             Event::Notice(text) => notices.push(text),
             Event::Started(u) => usage = Some(u),
+            Event::Nudged(nudge) => nudges.push(nudge),
             Event::Token(token) => tokens.push(token),
             Event::Finished { reason, ids, .. } => {
                 let outcome = Outcome {
                     usage,
                     tokens,
+                    nudges,
                     reason,
                     ids,
                 };

@@ -6,6 +6,7 @@
 mod grammar;
 mod keep;
 mod loops;
+mod nudge;
 mod request;
 mod run;
 mod thinking;
@@ -18,6 +19,7 @@ mod keep_tests;
 mod tests;
 
 pub use grammar::{Constraint, Grammar, Next};
+pub use nudge::{Nudge, ThinkingKey, ThinkingKeys};
 pub use request::{
     Cancel, Event, FinishReason, PromptUsage, Request, Sampling, ThinkingBudget, Token,
 };

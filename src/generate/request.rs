@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::Grammar;
+use super::{Grammar, Nudge, ThinkingKeys};
 use crate::backend::Alternative;
 
 /// How to pick tokens; the names are the field's (see `backend::SampleSpec`).
@@ -71,6 +71,10 @@ pub struct Request {
     /// [`FinishReason::Context`].
     pub context: usize,
     pub thinking: Option<ThinkingBudget>,
+    /// What the user is known to do to the reasoning, in the order of its tokens.
+    pub nudges: Vec<Nudge>,
+    /// What the user does to it meanwhile.
+    pub keys: ThinkingKeys,
     /// Lengths of beginnings of the prompt that other prompts will share: what the model
     /// is told first. Where caches are kept, they are kept up to exactly there.
     pub boundaries: Vec<usize>,
@@ -142,6 +146,9 @@ pub enum Event {
     Notice(String),
     /// The prompt is in the cache.
     Started(PromptUsage),
+    /// The user did something to the reasoning; comes before the token that it is for,
+    /// and not for what the request knew.
+    Nudged(Nudge),
     /// Not sent for stop ids.
     Token(Token),
     /// The last event of a run. `tail` is what remained of an incomplete

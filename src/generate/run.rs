@@ -110,7 +110,8 @@ impl Run<'_> {
         if self.request.prompt.len() >= self.request.context {
             return Ok(FinishReason::Context);
         }
-        let mut thinking = self.request.thinking.clone().map(Thinking::new);
+        let budget = self.request.thinking.clone();
+        let mut thinking = budget.map(|budget| Thinking::new(budget, self.request.nudges.clone()));
         let constraint = self.request.constraint.clone();
         let mut constraint =
             constraint.map(|grammar| Constraint::new(grammar, &self.request.prompt));
@@ -146,6 +147,7 @@ impl Run<'_> {
             }
             let left = (self.request.max_tokens - output.ids.len())
                 .min(self.request.context - 1 - self.cache.len());
+            self.listen(&mut thinking);
             let next = match forced.next() {
                 Some(id) => {
                     if let Some(thinking) = &mut thinking {
@@ -191,6 +193,17 @@ impl Run<'_> {
             if looping.is_break() {
                 return Ok(FinishReason::Loop);
             }
+        }
+    }
+
+    /// Does to the reasoning what the user wants by now.
+    fn listen(&self, thinking: &mut Option<Thinking>) {
+        let keys = self.request.keys.take().into_iter().flatten();
+        let Some(thinking) = thinking else {
+            return;
+        };
+        for nudge in keys.filter_map(|key| thinking.press(key)) {
+            self.send(Event::Nudged(nudge));
         }
     }
 

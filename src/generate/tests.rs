@@ -43,22 +43,25 @@ fn demo(threads: usize) -> Demo {
 pub(super) struct Outcome {
     pub usage: Option<PromptUsage>,
     pub tokens: Vec<Token>,
+    pub nudges: Vec<Nudge>,
     pub reason: FinishReason,
     pub ids: Vec<u32>,
 }
 
 fn outcome(events: Receiver<Event>) -> Outcome {
-    let (mut usage, mut tokens) = (None, Vec::new());
+    let (mut usage, mut tokens, mut nudges) = (None, Vec::new(), Vec::new());
     for event in events {
         match event {
             Event::Prefill { done, total } => assert!(done <= total),
             Event::Notice(text) => panic!("{text}"),
             Event::Started(u) => usage = Some(u),
+            Event::Nudged(nudge) => nudges.push(nudge),
             Event::Token(token) => tokens.push(token),
             Event::Finished { reason, ids, .. } => {
                 return Outcome {
                     usage,
                     tokens,
+                    nudges,
                     reason,
                     ids,
                 };
@@ -87,6 +90,8 @@ impl Demo {
             max_tokens: 100,
             context: 3000,
             thinking: None,
+            nudges: Vec::new(),
+            keys: ThinkingKeys::default(),
             boundaries: Vec::new(),
             constraint: None,
         }
@@ -258,6 +263,72 @@ fn a_spent_thinking_budget_is_forced_closed() {
     assert_eq!(forced, [4, 5]);
     assert_eq!(got.tokens[4].text, "</think>");
     assert_eq!(got.tokens[5].text, "\n\n");
+}
+
+/// What the user does to the reasoning is told as it is to be repeated, and repeated
+/// wherever the answer was cut off.
+#[test]
+fn the_user_closes_reasoning_or_lets_it_go_on() {
+    let demo = demo(1);
+    let prompt = demo.prompt("what is the capital of France?");
+    let request = Request {
+        thinking: Some(demo.budget(4)),
+        ..demo.request(prompt)
+    };
+    let pressed = |press: fn(&ThinkingKeys)| {
+        let keys = ThinkingKeys::default();
+        press(&keys);
+        demo.run(Request {
+            keys,
+            ..request.clone()
+        })
+    };
+    let close = pressed(|keys| keys.close_thinking());
+    let more = pressed(|keys| keys.more_thinking(2));
+    let told = |what| vec![Nudge { at: 0, what }];
+    for (got, what, closed) in [
+        (close, ThinkingKey::Close, 0),
+        (more, ThinkingKey::More(2), 6),
+    ] {
+        assert_eq!(got.nudges, told(what));
+        let forced = got.tokens.iter().map(|token| token.forced);
+        let wanted = (0..got.tokens.len()).map(|at| (closed..closed + 2).contains(&at));
+        assert!(forced.eq(wanted), "{}", text(&got));
+        assert_eq!(got.tokens[closed].text, "</think>");
+        for known in 0..got.tokens.len() {
+            let again = demo.run(Request {
+                given: got.ids[..known].to_vec(),
+                nudges: got.nudges.clone(),
+                ..request.clone()
+            });
+            assert_eq!(again.ids, got.ids, "from {known}");
+            assert_eq!(again.nudges, [], "it was known");
+        }
+    }
+    // A handle that is pressed while tokens come: from the next one on.
+    let keys = ThinkingKeys::default();
+    let events = demo.generator.submit(
+        Request {
+            thinking: Some(demo.budget(100)),
+            keys: keys.clone(),
+            ..request
+        },
+        Cancel::default(),
+    );
+    let mut seen = Vec::new();
+    for event in events {
+        if let Event::Token(_) = &event {
+            keys.close_thinking();
+        }
+        seen.push(event);
+    }
+    let nudged = seen
+        .iter()
+        .position(|event| matches!(event, Event::Nudged(_)));
+    let Event::Token(next) = &seen[nudged.unwrap() + 1] else {
+        panic!("{seen:?}");
+    };
+    assert_eq!((next.text.as_str(), next.forced), ("</think>", true));
 }
 
 /// Where the limits of thinking, tokens and context meet.

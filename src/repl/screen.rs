@@ -120,6 +120,8 @@ impl Screen {
             | Event::Context(_)
             | Event::Usage { .. }
             | Event::Logged(_)
+            | Event::ToolOutput { .. }
+            | Event::Change { .. }
             | Event::Prefill { .. } => {}
         }
     }

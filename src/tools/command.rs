@@ -38,6 +38,7 @@ pub(super) fn outcome(mut finished: Finished) -> Answer {
         output,
         truncated: finished.output.truncated,
         refused: !finished.quarantined.is_empty(),
+        change: String::new(),
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, file_error, success};
+use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, changed, file_error};
 use super::{diff, nearest, read_file, trailing};
 
 /// How many line numbers an error names.
@@ -31,14 +31,16 @@ enum Found {
 pub(super) fn run(context: &Context<'_>) -> Answer {
     let path = context.text("path");
     let edited = edited(context)?;
+    let change = diff::unified(path, Some(&edited.before), &edited.after);
     context
         .workspace
         .write(context.policy, path, edited.after.as_bytes())
         .map_err(|error| file_error(path, &error))?;
-    success(match edited.found {
+    let output = match edited.found {
         Found::Exactly => format!("edited {path}"),
         Found::Loosely => format!("edited {path} {LOOSELY}"),
-    })
+    };
+    changed(output, change)
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {

@@ -302,6 +302,7 @@ impl Shared {
             output,
             truncated: printed.truncated,
             refused: end.refused,
+            change: String::new(),
         })
     }
 }

@@ -37,7 +37,7 @@ fn undo_off(why: &str) -> String {
 }
 
 /// What came of a call. `output` is what the model reads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub ok: bool,
     pub output: String,
@@ -45,6 +45,9 @@ pub struct Outcome {
     pub truncated: bool,
     /// The workspace or the sandbox refused.
     pub refused: bool,
+    /// What a tool has changed in a file, as a question about it shows it: mostly a
+    /// unified diff. The model doesn't read it.
+    pub change: String,
 }
 
 /// A call as the model made it.

@@ -23,7 +23,9 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         flood: MAX_PRINTED_BYTES,
         memory: None,
     };
-    let finished = command::launch(job, &limits, context.cancelled, &mut |_| {})?;
+    let finished = command::launch(job, &limits, context.cancelled, &mut |bytes| {
+        (context.printed)(bytes);
+    })?;
     command::outcome(finished)
 }
 

@@ -83,7 +83,7 @@ pub(super) fn run(context: &Context<'_>) -> Answer {
         ok: !interrupted,
         output: found.lines.trim_end().to_string(),
         truncated: found.full,
-        refused: false,
+        ..Outcome::default()
     })
 }
 

@@ -76,6 +76,8 @@ pub(super) struct Context<'a> {
     pub jobs: &'a Jobs,
     pub arguments: &'a Map<String, Value>,
     pub cancelled: &'a dyn Fn() -> bool,
+    /// Gets what a command prints, as it does.
+    pub printed: &'a dyn Fn(&[u8]),
 }
 
 impl<'a> Context<'a> {
@@ -140,8 +142,15 @@ pub(super) fn success(output: impl Into<String>) -> Answer {
     Ok(Outcome {
         ok: true,
         output: output.into(),
-        truncated: false,
-        refused: false,
+        ..Outcome::default()
+    })
+}
+
+/// A file was changed, as a diff says.
+pub(super) fn changed(output: impl Into<String>, change: String) -> Answer {
+    Ok(Outcome {
+        change,
+        ..success(output)?
     })
 }
 
@@ -437,13 +446,20 @@ impl Toolbox {
 
     /// Runs a call to its end; `cancelled` is asked every few milliseconds.
     pub fn run(&self, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
-        self.run_as(None, call, cancelled)
+        self.run_as(None, call, cancelled, &|_| {})
     }
 
     /// The same with a name for what the call changes, by which it can be taken back
-    /// apart from the rest of its turn.
-    pub fn run_as(&self, name: Option<u64>, call: &Call, cancelled: &dyn Fn() -> bool) -> Outcome {
+    /// apart from the rest of its turn; `printed` gets what a command prints, as it does.
+    pub fn run_as(
+        &self,
+        name: Option<u64>,
+        call: &Call,
+        cancelled: &dyn Fn() -> bool,
+        printed: &dyn Fn(&[u8]),
+    ) -> Outcome {
         let answer = self.prepare(call, cancelled).and_then(|(tool, context)| {
+            let context = Context { printed, ..context };
             // Here, and nowhere else, a call begins.
             self.keep_for(name, tool.effect(&context), &context)?;
             let answer = (tool.run)(&context);
@@ -460,6 +476,7 @@ impl Toolbox {
                 output: error.text,
                 truncated: error.truncated,
                 refused,
+                change: String::new(),
             }
         })
     }
@@ -506,6 +523,7 @@ impl Toolbox {
             jobs: &self.jobs,
             arguments: &call.arguments,
             cancelled,
+            printed: &|_| {},
         };
         Ok((tool, context))
     }

@@ -129,6 +129,7 @@ fn mistakes_in_a_call_are_results() {
             output: error.into(),
             truncated: false,
             refused: error.ends_with("outside the workspace"),
+            change: String::new(),
         };
         assert_eq!(toolbox.run(&call, &|| false), expected);
         assert_eq!(toolbox.preview(&call), error);

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 
-use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, path_error, success};
+use super::toolbox::{Answer, Context, Failure, MAX_FILE_BYTES, changed, path_error};
 use super::{diff, read_file};
 use crate::sandbox::FileError;
 
 pub(super) fn run(context: &Context<'_>) -> Answer {
     let path = context.text("path");
     let content = content(context)?;
+    // What is there and can't be read is replaced all the same.
+    let change = preview(context).unwrap_or_default();
     context
         .workspace
         .write(context.policy, path, content.as_bytes())
         .map_err(|error| path_error(path, &error))?;
-    success(format!("wrote {} bytes to {path}", content.len()))
+    changed(format!("wrote {} bytes to {path}", content.len()), change)
 }
 
 pub(super) fn preview(context: &Context<'_>) -> Result<String, Failure> {

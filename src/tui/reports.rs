@@ -123,6 +123,8 @@ impl App {
                 return self.call("the turn is over");
             }
             Event::Token(_)
+            | Event::ToolOutput { .. }
+            | Event::Change { .. }
             | Event::ToolResult { .. }
             | Event::Notice { .. }
             | Event::Error { .. } => {}

@@ -3,7 +3,7 @@
 
 use crate::backend::Alternative;
 use crate::bundle::Tokenizer;
-use crate::generate::{Token, Utf8Stream};
+use crate::generate::{Nudge, ThinkingKey, Token, Utf8Stream};
 
 /// Bytes of a token's text that are kept, and alternatives of a token.
 const MAX_TEXT: usize = 255;
@@ -13,6 +13,9 @@ const MAX_LAYERS: usize = 4096;
 
 const BEGIN: u8 = 1;
 const TOKEN: u8 = 2;
+const NUDGE: u8 = 3;
+const CLOSE: u8 = 1;
+const MORE: u8 = 2;
 const EXACT: u8 = 1;
 const FORCED: u8 = 2;
 
@@ -20,6 +23,8 @@ const FORCED: u8 = 2;
 pub(super) enum Record {
     Begin(Begin),
     Token(Noted),
+    /// Comes before the token that it is for.
+    Nudge(Nudge),
 }
 
 /// An answer begins.
@@ -134,6 +139,17 @@ impl Record {
                     }
                 }
             }
+            Self::Nudge(Nudge { at, what }) => {
+                out.push(NUDGE);
+                out.extend((*at as u64).to_le_bytes());
+                match what {
+                    ThinkingKey::Close => out.push(CLOSE),
+                    ThinkingKey::More(tokens) => {
+                        out.push(MORE);
+                        out.extend((*tokens as u64).to_le_bytes());
+                    }
+                }
+            }
         }
         out
     }
@@ -163,6 +179,14 @@ impl Record {
                     experts: from.experts()?,
                 })
             }
+            NUDGE => Self::Nudge(Nudge {
+                at: from.count()?,
+                what: match from.byte()? {
+                    CLOSE => ThinkingKey::Close,
+                    MORE => ThinkingKey::More(from.count()?),
+                    _ => return None,
+                },
+            }),
             _ => return None,
         };
         from.0.is_empty().then_some(record)
@@ -189,6 +213,10 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        usize::try_from(u64::from_le_bytes(self.take()?)).ok()
     }
 
     fn text(&mut self) -> Option<Vec<u8>> {
@@ -252,10 +280,21 @@ mod tests {
         )
     }
 
+    fn record() -> impl Strategy<Value = Record> {
+        let what = prop_oneof![
+            Just(ThinkingKey::Close),
+            any::<usize>().prop_map(ThinkingKey::More)
+        ];
+        let nudge = (any::<usize>(), what).prop_map(|(at, what)| Nudge { at, what });
+        prop_oneof![
+            noted().prop_map(Record::Token),
+            nudge.prop_map(Record::Nudge)
+        ]
+    }
+
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(token in noted(), cut in any::<prop::sample::Index>()) {
-            let record = Record::Token(token);
+        fn what_is_packed_is_unpacked(record in record(), cut in any::<prop::sample::Index>()) {
             let packed = record.pack();
             prop_assert_eq!(Record::unpack(&packed), Some(record));
             prop_assert_eq!(Record::unpack(&packed[..cut.index(packed.len())]), None);

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::record::{Begin, Noted, Record};
 use crate::bundle::Tokenizer;
-use crate::generate::Token;
+use crate::generate::{Nudge, Token};
 
 /// Beyond this many bytes a run is no answer of a model.
 const MAX_RUN: u64 = 1 << 30;
@@ -56,6 +56,8 @@ struct Running {
 pub struct Partial {
     pub begin: Begin,
     pub tokens: Vec<Noted>,
+    /// What the user did to its reasoning.
+    pub nudges: Vec<Nudge>,
     span: Span,
 }
 
@@ -88,19 +90,19 @@ impl Trace {
             offset: trace.end,
             bytes: len - trace.end,
         };
-        let (begin, tokens, bytes) = trace
-            .file
-            .as_ref()
-            .map_or(Ok((None, Vec::new(), 0)), |file| read(file, span))?;
-        if let Some(begin) = begin.filter(|begin| Some(begin.after) == head) {
-            let span = Span {
-                offset: trace.end,
-                bytes,
-            };
+        let Some(file) = &trace.file else {
+            return Ok(trace);
+        };
+        let kept = read(file, span)?;
+        if let Some(begin) = kept.begin.filter(|begin| Some(begin.after) == head) {
             trace.partial = Some(Partial {
                 begin,
-                tokens,
-                span,
+                tokens: kept.tokens,
+                nudges: kept.nudges,
+                span: Span {
+                    offset: trace.end,
+                    bytes: kept.bytes,
+                },
             });
         }
         Ok(trace)
@@ -171,6 +173,13 @@ impl Trace {
         }
     }
 
+    /// Notes what the user did before the token of that position; written as tokens are.
+    pub fn push_nudge(&mut self, nudge: Nudge, position: usize) {
+        if let Some(run) = &mut self.run {
+            run.held.push((position, Record::Nudge(nudge)));
+        }
+    }
+
     /// Writes the tokens of positions up to `position`.
     ///
     /// # Errors
@@ -229,27 +238,37 @@ impl Trace {
 /// # Errors
 /// When the file can't be read.
 pub fn tokens(file: &File, span: Span) -> io::Result<(Option<Begin>, Vec<Noted>)> {
-    read(file, span).map(|(begin, tokens, _)| (begin, tokens))
+    read(file, span).map(|kept| (kept.begin, kept.tokens))
 }
 
-/// What a run begins with, its tokens, and how many bytes that is.
-fn read(mut file: &File, span: Span) -> io::Result<(Option<Begin>, Vec<Noted>, u64)> {
+/// What is kept of a run.
+#[derive(Default)]
+struct Kept {
+    begin: Option<Begin>,
+    tokens: Vec<Noted>,
+    nudges: Vec<Nudge>,
+    /// How many that is.
+    bytes: u64,
+}
+
+fn read(mut file: &File, span: Span) -> io::Result<Kept> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(span.offset))?;
     file.take(span.bytes.min(MAX_RUN)).read_to_end(&mut bytes)?;
-    let mut begin = None;
-    let mut tokens = Vec::new();
+    let mut kept = Kept::default();
     let mut at = 0;
     while let Some((record, len)) = unframe(&bytes[at..], span.offset + at as u64) {
         match record {
-            Record::Begin(first) if at == 0 => begin = Some(first),
-            Record::Token(token) if begin.is_some() => tokens.push(token),
+            Record::Begin(first) if at == 0 => kept.begin = Some(first),
+            Record::Token(token) if kept.begin.is_some() => kept.tokens.push(token),
+            Record::Nudge(nudge) if kept.begin.is_some() => kept.nudges.push(nudge),
             // The next run, or none at all.
             _ => break,
         }
         at += len;
     }
-    Ok((begin, tokens, at as u64))
+    kept.bytes = at as u64;
+    Ok(kept)
 }
 
 fn frame(record: &Record, place: u64, bytes: &mut Vec<u8>) {

@@ -174,7 +174,13 @@ mod tests {
             (Some(2), answer(2)),
             (Some(3), user("left")),
             (Some(4), answer(9)),
-            (Some(3), Kind::Fork { from: 5 }),
+            (
+                Some(3),
+                Kind::Fork {
+                    from: 5,
+                    opening: None,
+                },
+            ),
             (Some(6), user("b")),
             (Some(7), answer(3)),
         ];

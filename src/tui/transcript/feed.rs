@@ -55,6 +55,8 @@ impl Transcript {
                     self.push(Body::Call(Card::new(id, name, arguments)));
                 }
             }
+            Event::ToolOutput { id, text } => self.tool_output(id, text),
+            Event::Change { id, diff } => self.tool_change(id, diff),
             Event::Notice { text } => {
                 let mut said = Said::new(Tone::Notice, text);
                 said.awaits_entry = true;
@@ -116,7 +118,7 @@ impl Transcript {
                 }));
             }
             Kind::Assistant(answer) => self.answered(entry.id, answer),
-            Kind::ToolStarted { call } => self.started(call, at),
+            Kind::ToolStarted { call, .. } => self.started(call, at),
             Kind::ToolResult(result) => self.resulted(result, at),
             Kind::Failed { message } => self.fail(message),
             Kind::TurnEnded { exit, reason } => self.turn_ended(*exit, *reason),
