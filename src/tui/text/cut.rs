@@ -30,3 +30,20 @@ fn push(parts: &mut [Vec<Span<'static>>], text: &str, span: &Span<'static>) {
         last.push(Span::styled(text.to_owned(), span.style));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_stay_whole() {
+        let line = [Span::raw("ab漢"), Span::raw("字👩‍💻c")];
+        let parts = cut(&line, 3);
+        let parts: Vec<Vec<&str>> = parts
+            .iter()
+            .map(|part| part.iter().map(|span| span.content.as_ref()).collect())
+            .collect();
+        assert_eq!(parts, [vec!["ab"], vec!["漢"], vec!["字"], vec!["👩‍💻c"]]);
+        assert_eq!(cut(&[], 3), [vec![]]);
+    }
+}

@@ -246,3 +246,89 @@ impl DiffLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::text::row::fits;
+    use proptest::prelude::*;
+
+    const DIFF: &str = "\
+--- a.rs
++++ a.rs
+@@ -9,4 +9,4 @@
+ fn main() {
+-    let one = 1;
++    let two = 1;
+     --x;
++\u{1b}[2J
+\\ No newline at end of file
+";
+
+    fn shown(text: &str, columns: usize) -> Vec<String> {
+        let rows = rows(text, columns, Theme::Plain);
+        rows.iter().map(|row| row.line.to_string()).collect()
+    }
+
+    #[test]
+    fn lines_have_marks_and_numbers_where_there_is_room() {
+        assert_eq!(
+            shown(DIFF, 60),
+            [
+                "   --- a.rs",
+                "   +++ a.rs",
+                "   @@ -9,4 +9,4 @@",
+                " 9  fn main() {",
+                "10 -    let one = 1;",
+                "10 +    let two = 1;",
+                "11      --x;",
+                "12 +␛[2J",
+                "   \\ No newline at end of file",
+            ]
+        );
+        assert_eq!(shown(" ab\n-abcdefg", 5), [" ab", "-abcd", "↳efg"]);
+    }
+
+    #[test]
+    fn words_that_differ_stand_out() {
+        let rows = rows(DIFF, 60, Theme::Plain);
+        let removed: Vec<(&str, _)> = rows[4]
+            .line
+            .spans
+            .iter()
+            .map(|span| (span.content.as_ref(), span.style))
+            .collect();
+        let style = |role| Theme::Plain.style(role);
+        assert_eq!(
+            removed,
+            [
+                ("10 ", style(Role::Dim)),
+                ("-", style(Role::Removed)),
+                ("    let ", style(Role::Removed)),
+                ("one", style(Role::RemovedWord)),
+                (" = 1;", style(Role::Removed)),
+            ]
+        );
+        // Lines with nothing in common are not picked apart.
+        assert_eq!(words("abc def", "xyz uvw"), Default::default());
+    }
+
+    #[test]
+    fn texts_are_compared_by_lines() {
+        assert_eq!(between("a\nb\n", "a\nc"), " a\n-b\n+c\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_shown_and_fits(
+            lines in prop::collection::vec(("(|@@ -1,2 \\+3 @@|\\+|-| |diff --git )", any::<String>()), 0..12),
+            columns in 4usize..80,
+        ) {
+            let text: String = lines.iter().map(|(mark, rest)| format!("{mark}{rest}\n")).collect();
+            for row in rows(&text, columns, Theme::Colour) {
+                prop_assert!(fits(&row, columns), "{:?}", row.line.to_string());
+                prop_assert!(!row.line.to_string().chars().any(char::is_control));
+            }
+        }
+    }
+}

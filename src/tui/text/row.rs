@@ -95,13 +95,22 @@ impl Row {
     }
 }
 
+/// Whether a row is no wider than a pane; a cluster that is wider itself can't be cut.
+#[cfg(test)]
+pub(super) fn fits(row: &Row, columns: usize) -> bool {
+    let text = row.text(0, usize::MAX);
+    // With the mark of a diff's line.
+    let clusters = text.trim_start_matches(['+', '-', ' ']).graphemes(true);
+    line_width(&row.line) <= columns || clusters.count() == 1
+}
+
 fn leading_spaces(line: &Line<'_>) -> usize {
     let first = line.spans.first().map_or("", |span| &span.content);
     first.len() - first.trim_start_matches(' ').len()
 }
 
 /// The text of rows as it was before it was wrapped.
-pub fn joined<'a>(pieces: impl IntoIterator<Item = (String, Join)>) -> String {
+pub fn joined(pieces: impl IntoIterator<Item = (String, Join)>) -> String {
     let mut text = String::new();
     let mut join = None;
     for (piece, next) in pieces {
@@ -127,7 +136,10 @@ mod tests {
             row.prefix("│ ", Style::new());
         }
         let shown: Vec<String> = rows.iter().map(|row| row.line.to_string()).collect();
-        assert_eq!(shown, ["│ one two", "│   漢字漢", "│   字", "│   three"]);
+        assert_eq!(
+            shown,
+            ["│ one two", "│   漢字漢", "│   字漢字", "│   three"]
+        );
         let text = |row: &Row| (row.text(0, usize::MAX), row.join);
         assert_eq!(joined(rows.iter().map(text)), "one two 漢字漢字漢字 three");
         assert_eq!(rows[1].text(4, 7), "漢字");

@@ -2,7 +2,8 @@
 
 use ratatui::text::{Line, Span};
 
-use super::item::For;
+use super::item::{Fold, For};
+use super::output::more;
 use super::said::marked_rows;
 use super::words::Words;
 use crate::agent::present::thousands;
@@ -23,13 +24,13 @@ pub(super) struct User {
 }
 
 impl User {
-    pub fn rows(&self, target: For, fold: super::item::Fold) -> Vec<Row> {
+    pub fn rows(&self, target: For, fold: Fold) -> Vec<Row> {
         let style = target.theme.style(Role::User);
         let dim = target.theme.style(Role::Dim);
         let count = self.text.lines().count();
         let hidden = match fold {
-            super::item::Fold::Folded if count > LINES + 1 => count - LINES,
-            super::item::Fold::Folded | super::item::Fold::Open => 0,
+            Fold::Folded if count > LINES + 1 => count - LINES,
+            Fold::Folded | Fold::Open => 0,
         };
         let shown = match hidden {
             0 => self.text.clone(),
@@ -40,8 +41,8 @@ impl User {
         };
         let mut rows = marked_rows(&shown, "❯ ", style, style, target.columns);
         if hidden > 0 {
-            let more = Line::from(Span::styled(super::card::more(hidden), dim));
-            rows.push(Row::decoration(more));
+            let line = Line::from(Span::styled(more(hidden), dim));
+            rows.push(Row::decoration(line));
         }
         for path in &self.attached {
             rows.extend(marked_rows(path, "  + ", dim, dim, target.columns));

@@ -1,5 +1,5 @@
-//! A call of a tool as a card: what it is about in one line, how it does, and the
-//! beginning or the end of what came of it.
+//! A call of a tool as a card: what it is about in one line, how it does, and what
+//! came of it.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,14 @@ use ratatui::text::{Line, Span};
 use serde_json::{Map, Value};
 
 use super::item::{Fold, For};
+use super::output::{self, End};
+use super::summary::summary;
 use crate::agent::ToolResult;
-use crate::agent::present::{call_line, thousands};
-use crate::sandbox::sanitize;
-use crate::tui::text::{Join, Row, cut, diff, fit, line_width, lines, width};
+use crate::tui::text::{Row, diff, fit, line_width, width};
 use crate::tui::theme::Role;
 
-/// Lines of output, and of a diff, that are shown folded.
-const LINES: usize = 6;
-const DIFF_LINES: usize = 16;
 /// Bytes of a running command's output that are kept.
 const LIVE: usize = 16 * 1024;
-const BAR: &str = "│ ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -30,6 +26,9 @@ pub(super) enum State {
     Refused,
     /// The turn ended before.
     NotRun,
+    /// It was running when the session was left; what came of it is told when the turn
+    /// goes on.
+    Left,
     /// The turn ended in the middle.
     CutOff,
 }
@@ -75,7 +74,7 @@ impl Card {
 
     pub fn is_final(&self) -> bool {
         match self.state {
-            State::Waiting | State::Running(_) => false,
+            State::Waiting | State::Running(_) | State::Left => false,
             State::Ok | State::Failed | State::Refused | State::NotRun | State::CutOff => true,
         }
     }
@@ -112,9 +111,16 @@ impl Card {
     pub fn give_up(&mut self) {
         self.state = match self.state {
             State::Waiting => State::NotRun,
-            State::Running(_) => State::CutOff,
+            State::Running(_) | State::Left => State::CutOff,
             ended => ended,
         };
+    }
+
+    /// The session is from the log: nothing runs.
+    pub fn leave(&mut self) {
+        if self.is_running() {
+            self.state = State::Left;
+        }
     }
 
     /// More that it printed while it runs.
@@ -136,7 +142,7 @@ impl Card {
 
     pub fn source(&self) -> String {
         match self.output.is_empty() {
-            true => self.summary(),
+            true => summary(&self.name, &self.arguments),
             false => self.output.clone(),
         }
     }
@@ -144,7 +150,7 @@ impl Card {
     /// About how many rows it has.
     pub fn about(&self, fold: Fold) -> usize {
         match fold {
-            Fold::Folded => 1 + self.output.lines().take(LINES + 1).count(),
+            Fold::Folded => 1 + self.output.lines().take(output::LINES + 1).count(),
             Fold::Open => 1 + self.output.lines().count(),
         }
     }
@@ -153,9 +159,9 @@ impl Card {
         let mut rows = vec![self.first_row(target)];
         rows.extend(match self.detail() {
             Detail::Nothing => Vec::new(),
-            Detail::Text(text) => text_rows(text, End::Head, target, fold),
-            Detail::Log(text) => text_rows(text, End::Tail, target, fold),
-            Detail::Diff(text) => diff_rows(&text, target, fold),
+            Detail::Text(text) => output::rows(text, End::Head, target, fold),
+            Detail::Log(text) => output::rows(text, End::Tail, target, fold),
+            Detail::Diff(text) => output::diff_rows(&text, target, fold),
         });
         rows
     }
@@ -193,50 +199,6 @@ impl Card {
         self.arguments.get(argument)?.as_str()
     }
 
-    /// What it is about, in one line.
-    fn summary(&self) -> String {
-        let path = || self.text("path").unwrap_or_default();
-        let number = |key| self.arguments.get(key).and_then(Value::as_u64);
-        let summary = match self.name.as_str() {
-            "read_file" => match (number("start"), number("end")) {
-                (None, None) => path().to_owned(),
-                (Some(start), None) => format!("{}, from line {start}", path()),
-                (None, Some(end)) => format!("{}, up to line {end}", path()),
-                (Some(start), Some(end)) => format!("{}, lines {start} to {end}", path()),
-            },
-            "edit_file" | "write_file" | "list_dir" => path().to_owned(),
-            "search" => format!("{} in {}", self.text("pattern").unwrap_or_default(), path()),
-            "run_command" => {
-                let command = self.text("command").unwrap_or_default().trim();
-                match self.arguments.get("background").and_then(Value::as_bool) {
-                    Some(true) => format!("{command} (in the background)"),
-                    Some(false) | None => command.to_owned(),
-                }
-            }
-            "git" => {
-                let words = self.arguments.get("args").and_then(Value::as_array);
-                let words = words.map(Vec::as_slice).unwrap_or_default().iter();
-                let words = words.map(|word| match word {
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                });
-                words.collect::<Vec<_>>().join(" ")
-            }
-            "command_output" | "stop_command" => match number("id") {
-                Some(id) => format!("command {id}"),
-                None => String::new(),
-            },
-            _ => {
-                let line = call_line(&self.name, &self.arguments);
-                let shown = line.split_once('(').map(|(_, rest)| rest);
-                shown.map_or(String::new(), |rest| {
-                    rest.strip_suffix(')').unwrap_or(rest).to_owned()
-                })
-            }
-        };
-        sanitize::for_line(&summary.replace('\n', " ⏎ ")).into_owned()
-    }
-
     fn first_row(&self, target: For) -> Row {
         let theme = target.theme;
         let (icon, role, word) = match self.state {
@@ -246,7 +208,7 @@ impl Card {
             State::Failed => ("✗", Role::Bad, "failed"),
             State::Refused => ("⊘", Role::Warning, "refused"),
             State::NotRun => ("–", Role::Dim, "not run"),
-            State::CutOff => ("✗", Role::Bad, "cut off"),
+            State::Left | State::CutOff => ("✗", Role::Bad, "cut off"),
         };
         let time = match self.elapsed(target.now).or(self.took) {
             Some(time) if self.is_running() => format!("{} s", time.as_secs()),
@@ -267,13 +229,16 @@ impl Card {
         let used = line_width(&Line::from(spans.clone()));
         let room = target.columns.saturating_sub(used);
         let end_room = width(&end).min(room);
-        let summary = fit(&self.summary(), room.saturating_sub(end_room + 1));
+        let summary = fit(
+            &summary(&self.name, &self.arguments),
+            room.saturating_sub(end_room + 1),
+        );
         if !summary.is_empty() {
             spans.push(Span::raw(format!(" {summary}")));
         }
         let end = fit(&end, end_room);
         let end_role = match self.state {
-            State::Failed | State::CutOff => Role::Bad,
+            State::Failed | State::Left | State::CutOff => Role::Bad,
             State::Refused => Role::Warning,
             State::Waiting | State::Running(_) | State::Ok | State::NotRun => Role::Dim,
         };
@@ -284,105 +249,6 @@ impl Card {
             ..Row::new(Line::from(spans))
         }
     }
-}
-
-/// Which end of an output is shown when it is folded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Head,
-    Tail,
-}
-
-/// The line that stands for lines that are not shown.
-pub(super) fn more(lines: usize) -> String {
-    let count = thousands(lines);
-    match lines {
-        1 => "… 1 more line".into(),
-        _ => format!("… {count} more lines"),
-    }
-}
-
-fn text_rows(text: &str, end: End, target: For, fold: Fold) -> Vec<Row> {
-    let text = text.trim_end_matches(['\n', '\r', ' ']);
-    let count = text.lines().count();
-    let dim = target.theme.style(Role::Dim);
-    let hidden = match fold {
-        // One line is as good as a line that says that there is one.
-        Fold::Folded if count > LINES + 1 => count - LINES,
-        Fold::Folded | Fold::Open => 0,
-    };
-    let (from, to) = match end {
-        End::Head => (0, count - hidden),
-        End::Tail => (hidden, count),
-    };
-    let room = target.columns.saturating_sub(width(BAR)).max(1);
-    let shown = text.lines().skip(from).take(to - from);
-    let mut rows: Vec<Row> = Vec::new();
-    for line in shown {
-        let line = lines(line).into_iter().next().unwrap_or_default();
-        let line = match fold {
-            Fold::Folded => fit(&line, room),
-            Fold::Open => line,
-        };
-        rows.extend(barred(vec![Span::styled(line, dim)], target));
-    }
-    if hidden > 0 {
-        let row = more_row(hidden, target);
-        match end {
-            End::Head => rows.push(row),
-            End::Tail => rows.insert(0, row),
-        }
-    }
-    rows
-}
-
-fn diff_rows(text: &str, target: For, fold: Fold) -> Vec<Row> {
-    let room = target.columns.saturating_sub(width(BAR)).max(1);
-    let bar = target.theme.style(Role::Dim);
-    // What is folded is not worth comparing.
-    let count = text.lines().count();
-    let (shown, hidden) = match fold {
-        Fold::Folded if count > DIFF_LINES + 1 => {
-            let end = text.match_indices('\n').nth(DIFF_LINES - 1);
-            (
-                &text[..end.map_or(text.len(), |(at, _)| at)],
-                count - DIFF_LINES,
-            )
-        }
-        Fold::Folded | Fold::Open => (text, 0),
-    };
-    let mut rows = diff::rows(shown, room, target.theme);
-    for row in &mut rows {
-        row.prefix(BAR, bar);
-    }
-    if hidden > 0 {
-        rows.push(more_row(hidden, target));
-    }
-    rows
-}
-
-fn more_row(lines: usize, target: For) -> Row {
-    let style = target.theme.style(Role::Dim);
-    let text = fit(&more(lines), target.columns.saturating_sub(width(BAR)));
-    Row::decoration(Line::from(Span::styled(format!("{BAR}{text}"), style)))
-}
-
-/// A line behind a bar, in as many rows as it takes.
-fn barred(line: Vec<Span<'static>>, target: For) -> Vec<Row> {
-    let room = target.columns.saturating_sub(width(BAR)).max(1);
-    let parts = cut(&line, room);
-    let last = parts.len().saturating_sub(1);
-    let rows = parts.into_iter().enumerate().map(|(at, spans)| {
-        let mut row = Row::new(Line::from(spans));
-        row.prefix(BAR, target.theme.style(Role::Dim));
-        row.join = if at == last {
-            Join::LineEnd
-        } else {
-            Join::Nothing
-        };
-        row
-    });
-    rows.collect()
 }
 
 /// `2.3 s`, `12 s`, `2 m 05 s`.

@@ -28,9 +28,11 @@ impl Transcript {
         self.selected = None;
         self.drag = None;
         self.given = 0;
+        self.users = 0;
         for entry in path {
             self.apply(entry);
         }
+        self.change_cards(Card::leave);
     }
 
     /// One more entry was logged. An entry that is here already changes nothing, so
@@ -109,8 +111,8 @@ impl Transcript {
         match &entry.kind {
             Kind::User { text, attached } => {
                 self.close_cards();
-                let of_user = |item: &&Item| matches!(item.body, Body::User(_));
-                let number = self.items.iter().filter(of_user).count() + 1;
+                self.users += 1;
+                let number = self.users;
                 self.push(Body::User(User {
                     text: text.clone(),
                     attached: attached.iter().map(|file| file.path.clone()).collect(),
@@ -236,16 +238,25 @@ impl Transcript {
         let item = self.writing.take().and_then(|at| self.change(at));
         if let Some(Body::Answer(answer)) = item.map(|item| &mut item.body) {
             answer.state = Writing::Ended;
+            answer.markdown.finish();
         }
     }
 
+    /// What has not come to its end by now never will.
     fn close_cards(&mut self) {
-        for item in &mut self.items {
-            if let Body::Call(card) = &mut item.body
-                && !card.is_final()
-            {
-                card.give_up();
-                item.touch();
+        self.change_cards(Card::give_up);
+    }
+
+    /// Changes the cards of the newest turn that are not final.
+    fn change_cards(&mut self, change: fn(&mut Card)) {
+        for item in self.items.iter_mut().rev() {
+            match &mut item.body {
+                Body::Call(card) if !card.is_final() => {
+                    change(card);
+                    item.touch();
+                }
+                Body::User(_) => return,
+                Body::Call(_) | Body::Answer(_) | Body::Said(_) => {}
             }
         }
     }

@@ -47,6 +47,9 @@ pub(super) struct Item {
     stamp: Option<Stamp>,
     /// All rows, or those before the text of an answer.
     rows: Vec<Row>,
+    /// How often it was laid out.
+    #[cfg(test)]
+    pub layouts: usize,
 }
 
 impl Item {
@@ -56,6 +59,8 @@ impl Item {
             fold: Fold::Folded,
             stamp: None,
             rows: Vec::new(),
+            #[cfg(test)]
+            layouts: 0,
         }
     }
 
@@ -78,6 +83,11 @@ impl Item {
     /// Whether folding makes a difference.
     pub fn folds(&self) -> bool {
         matches!(self.body, Body::Call(_) | Body::User(_))
+    }
+
+    /// Whether a turn begins with it.
+    pub fn is_message(&self) -> bool {
+        matches!(self.body, Body::User(_))
     }
 
     pub fn is_running(&self) -> bool {
@@ -105,18 +115,18 @@ impl Item {
         )
     }
 
-    /// Whether there was something to do.
-    pub fn lay_out(&mut self, target: For, highlighter: &Highlighter) -> bool {
+    /// Makes its rows, unless they are as they should be.
+    pub fn lay_out(&mut self, target: For, highlighter: &Highlighter) {
         if let Body::Call(card) = &mut self.body {
             card.started(target.now);
         }
         let stamp = Stamp {
             columns: target.columns,
             theme: target.theme,
-            // Only answers have code.
-            generation: match self.body {
-                Body::Answer(_) => highlighter.generation(),
-                Body::User(_) | Body::Call(_) | Body::Said(_) => 0,
+            // Only code waits for colours.
+            generation: match &self.body {
+                Body::Answer(answer) if !answer.markdown.is_settled() => highlighter.generation(),
+                Body::Answer(_) | Body::User(_) | Body::Call(_) | Body::Said(_) => 0,
             },
             seconds: match &self.body {
                 Body::Call(card) => card.seconds(target.now),
@@ -124,9 +134,13 @@ impl Item {
             },
         };
         if self.stamp == Some(stamp) {
-            return false;
+            return;
         }
         self.stamp = Some(stamp);
+        #[cfg(test)]
+        {
+            self.layouts += 1;
+        }
         self.rows = match &mut self.body {
             Body::User(user) => user.rows(target, self.fold),
             Body::Call(card) => card.rows(target, self.fold),
@@ -137,7 +151,6 @@ impl Item {
                 answer.stub(target)
             }
         };
-        true
     }
 
     /// Rows, or about how many there will be.

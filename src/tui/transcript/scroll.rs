@@ -17,10 +17,19 @@ enum Top {
     Follow,
     Held {
         place: Place,
-        /// The text of the item that is above, which says where it is at any width.
-        weight: usize,
+        /// Where it is at any width.
+        mark: Mark,
         fit: Fit,
     },
+}
+
+/// A row of an item by the text around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    /// Columns of text in the rows above.
+    above: usize,
+    /// Columns of text in it.
+    own: usize,
 }
 
 /// Whether a row was counted at the present width.
@@ -35,8 +44,8 @@ pub(super) struct View {
     top: Top,
     /// The row at the top, as of the last layout.
     pub first: Place,
-    /// Up to here the end has been in view.
-    seen: Place,
+    /// Up to here the end has been in view; `None`: up to the present end.
+    seen: Option<Place>,
     /// New rows below.
     pub below: usize,
 }
@@ -46,6 +55,9 @@ impl View {
     pub fn reflow(&mut self) {
         if let Top::Held { fit, .. } = &mut self.top {
             *fit = Fit::OtherWidth;
+        }
+        if self.below == 0 {
+            self.seen = None;
         }
     }
 }
@@ -89,13 +101,13 @@ impl Transcript {
     pub(super) fn look_from(&mut self, place: Place) {
         let bottom = self.bottom();
         if self.follows() {
-            self.view.seen = self.end();
+            self.view.seen = Some(self.end());
         }
         self.view.top = match place >= bottom {
             true => Top::Follow,
             false => Top::Held {
                 place,
-                weight: self.weight_above(place),
+                mark: self.mark_at(place),
                 fit: Fit::Exact,
             },
         };
@@ -128,11 +140,11 @@ impl Transcript {
     /// Brings what is in view up to date, and finds out what that is.
     pub(super) fn place_view(&mut self) {
         let bottom = self.bottom();
-        if let Top::Held { place, weight, fit } = self.view.top {
+        if let Top::Held { place, mark, fit } = self.view.top {
             self.lay_out(place.item);
             let row = match fit {
                 Fit::Exact => place.row,
-                Fit::OtherWidth => self.row_at(place.item, weight),
+                Fit::OtherWidth => self.row_at(place.item, mark),
             };
             let row = row.min(self.height(place.item).saturating_sub(1));
             let place = Place { row, ..place };
@@ -140,7 +152,7 @@ impl Transcript {
                 true => Top::Follow,
                 false => Top::Held {
                     place,
-                    weight,
+                    mark,
                     fit: Fit::Exact,
                 },
             };
@@ -148,7 +160,7 @@ impl Transcript {
         }
         if self.follows() {
             self.view.first = bottom;
-            self.view.seen = self.end();
+            self.view.seen = Some(self.end());
         }
         let height = usize::from(self.frame.height);
         let last = self.down(self.view.first, height);
@@ -158,7 +170,8 @@ impl Transcript {
 
     /// Rows below a place that have come since the end was in view.
     fn unseen(&mut self, last: Place) -> usize {
-        let from = self.view.seen.max(last);
+        let end = self.end();
+        let from = (*self.view.seen.get_or_insert(end)).max(last);
         let mut rows = 0;
         for item in from.item..self.items.len() {
             // What comes in at the end is laid out as it comes.
@@ -234,22 +247,31 @@ impl Transcript {
         None
     }
 
-    fn weight_above(&self, place: Place) -> usize {
-        let rows = (0..place.row).filter_map(|row| self.row(Place { row, ..place }));
-        rows.map(Row::weight).sum()
+    fn weight(&self, place: Place) -> usize {
+        self.row(place).map_or(0, Row::weight)
     }
 
-    /// The row of an item that has so much text above it, or the one with that in it.
-    fn row_at(&self, item: usize, weight: usize) -> usize {
+    fn mark_at(&self, place: Place) -> Mark {
+        let above = (0..place.row).map(|row| self.weight(Place { row, ..place }));
+        Mark {
+            above: above.sum(),
+            own: self.weight(place),
+        }
+    }
+
+    /// The row of an item that a mark was made for, or that has what began that one.
+    fn row_at(&self, item: usize, mark: Mark) -> usize {
         let mut above = 0;
-        for row in 0..self.height(item) {
-            let own = self.row(Place { item, row }).map_or(0, Row::weight);
-            if above >= weight || above + own > weight {
+        let height = self.height(item);
+        for row in 0..height {
+            let own = self.weight(Place { item, row });
+            let is_empty = mark.own == 0 && own == 0 && above >= mark.above;
+            if is_empty || above + own > mark.above {
                 return row;
             }
             above += own;
         }
-        0
+        height.saturating_sub(1)
     }
 
     /// The last item with a row in view.

@@ -29,7 +29,9 @@ mod tests {
     #[test]
     fn pieces_count_like_the_whole() {
         let mut words = Words::default();
-        ["on", "e two", " ", "\nthree", " "].map(|piece| words.push(piece));
+        for piece in ["on", "e two", " ", "\nthree", " "] {
+            words.push(piece);
+        }
         assert_eq!(words, Words::of("one two  three "));
         assert_eq!(words.count, 3);
     }

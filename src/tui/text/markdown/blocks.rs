@@ -7,7 +7,7 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Parser};
 
 use super::{code, render};
-use crate::tui::text::highlight::Code;
+use crate::tui::text::highlight::{Code, Last};
 
 /// Bytes after which a block that does not end is taken for two.
 const LONGEST: usize = 64 * 1024;
@@ -57,8 +57,11 @@ struct Fence {
 
 impl Blocks {
     /// Takes in what was added to the text since.
-    pub fn advance(&mut self, source: &str) {
-        let whole = source.rfind('\n').map_or(0, |at| at + 1);
+    pub fn advance(&mut self, source: &str, last: Last) {
+        let whole = match last {
+            Last::Open => source.rfind('\n').map_or(0, |at| at + 1),
+            Last::Closed => source.len(),
+        };
         loop {
             let before = self.done;
             if !self.read_code(source, whole) {
@@ -68,9 +71,25 @@ impl Blocks {
                 }
             }
             if self.done == before {
-                return;
+                break;
             }
         }
+        if last == Last::Closed {
+            self.close(source);
+        }
+    }
+
+    /// The text has come to its end, and so has its last block.
+    fn close(&mut self, source: &str) {
+        if let Some((range, fenced)) = self.open() {
+            fenced.body.end = fenced.body.end.max(range.end);
+            fenced.state = State::Closed;
+        }
+        let rest = &source[self.done..];
+        if !rest.trim().is_empty() {
+            parts(rest).into_iter().for_each(|part| self.add(part));
+        }
+        self.done = source.len();
     }
 
     /// Whether a block of code is open in the end.
@@ -136,12 +155,14 @@ impl Blocks {
     fn read_prose(&mut self, source: &str, whole: usize) {
         let end = boundary(source, self.done + LONGEST);
         let long = end < source.len();
-        let window = &source[self.done..end.min(whole.max(self.done))];
-        let window = &window[..window.rfind('\n').map_or(0, |at| at + 1)];
+        let window = match end < whole {
+            true => whole_lines(&source[self.done..end]),
+            false => source.get(self.done..whole).unwrap_or_default(),
+        };
         let starts = starts(window);
         let mut from = 0;
         for &next in starts.iter().filter(|start| **start > 0) {
-            self.add(from, next);
+            self.add(from..next);
             from = next;
             if Fence::opens(&window[next..]).is_some() {
                 break;
@@ -149,22 +170,41 @@ impl Blocks {
         }
         if from == 0 && long {
             let window = &source[self.done..end];
-            from = window.rfind('\n').map_or(window.len(), |at| at + 1);
-            self.add(0, from);
+            let lines = whole_lines(window);
+            from = if lines.is_empty() { window } else { lines }.len();
+            self.add(0..from);
         }
         self.done += from;
     }
 
-    fn add(&mut self, from: usize, to: usize) {
+    /// Whether a block of code is open in the end.
+    pub fn in_code(&self) -> bool {
+        let last = self.list.last().map(|block| &block.kind);
+        matches!(last, Some(BlockKind::Fenced(fenced)) if fenced.state == State::Open)
+    }
+
+    fn add(&mut self, part: Range<usize>) {
         self.list.push(Block {
-            range: self.done + from..self.done + to,
+            range: self.done + part.start..self.done + part.end,
             kind: BlockKind::Prose(Vec::new()),
         });
     }
 }
 
+/// A text's top-level blocks; together they are all of it.
+pub(super) fn parts(text: &str) -> Vec<Range<usize>> {
+    let mut starts = starts(text);
+    match starts.first_mut() {
+        Some(first) => *first = 0,
+        None => starts.push(0),
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let parts = starts.iter().copied().zip(ends);
+    parts.map(|(start, end)| start..end).collect()
+}
+
 /// The beginnings of lines at which a top-level block begins.
-pub(super) fn starts(text: &str) -> Vec<usize> {
+fn starts(text: &str) -> Vec<usize> {
     let mut depth = 0usize;
     let mut starts: Vec<usize> = Vec::new();
     for (event, range) in Parser::new_ext(text, render::OPTIONS).into_offset_iter() {
@@ -188,6 +228,11 @@ pub(super) fn starts(text: &str) -> Vec<usize> {
 fn line_at(source: &str, at: usize, whole: usize) -> Option<&str> {
     let rest = source.get(at..whole)?;
     rest.split_inclusive('\n').next()
+}
+
+/// A text up to its last line end.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |at| at + 1)]
 }
 
 /// The next place at or before `at` where text can be cut.
@@ -224,6 +269,12 @@ impl Fence {
 }
 
 impl Fenced {
+    /// Whether a line that is still being written may become the closing fence.
+    pub fn may_close(&self, line: &str) -> bool {
+        let line = line.trim();
+        !line.is_empty() && line.chars().all(|c| c == self.fence.mark)
+    }
+
     /// A line without the indent that the fence has.
     pub fn stripped<'a>(&self, line: &'a str) -> &'a str {
         let spaces = line.len() - line.trim_start_matches(' ').len();

@@ -4,13 +4,21 @@
 use ratatui::text::{Line, Span};
 
 use super::render::Target;
-use crate::tui::text::highlight::{Code, Piece, spans};
+use crate::tui::text::highlight::{Code, Piece, plain, spans};
 use crate::tui::text::{Join, Row, cut, fit, lines, width};
 use crate::tui::theme::Role;
 
 const BAR: &str = "│ ";
 /// Before a row that goes on with the line above.
 const ON: &str = "│↳";
+/// Whether rows look as they will.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Colours {
+    #[default]
+    Known,
+    Awaited,
+}
+
 /// Columns of a language's name.
 const LANGUAGE: usize = 40;
 
@@ -20,18 +28,28 @@ pub(super) fn language(info: &str) -> String {
     word.to_owned()
 }
 
-/// The rows of a whole block.
-pub(super) fn block(language: &str, text: &str, target: Target<'_>, memo: &mut Code) -> Vec<Row> {
+/// The rows of a whole block, and whether all its colours are known.
+pub(super) fn block(
+    language: &str,
+    text: &str,
+    target: Target<'_>,
+    memo: &mut Code,
+) -> (Vec<Row>, Colours) {
     let lines = lines(text);
-    let pieces = memo.all(target.colours, &lines);
+    let pieces = memo.all(target.highlighter, &lines, target.last);
     let mut rows: Vec<Row> = label(language, target).into_iter().collect();
-    for (line, pieces) in lines.iter().zip(&pieces) {
-        rows.extend(row(line, pieces, target));
+    let mut colours = Colours::Known;
+    for (line, pieces) in lines.iter().zip(pieces) {
+        if pieces.is_none() {
+            colours = Colours::Awaited;
+        }
+        let pieces = pieces.unwrap_or_else(|| plain(line));
+        rows.extend(row(line, &pieces, target));
     }
     if rows.is_empty() {
         rows.extend(row("", &[], target));
     }
-    rows
+    (rows, colours)
 }
 
 /// The row above a block that names its language.

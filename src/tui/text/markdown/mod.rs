@@ -10,10 +10,11 @@ mod tests;
 
 use std::ops::Range;
 
-use blocks::{BlockKind, Blocks, State};
+use blocks::{BlockKind, Blocks, Fenced, State};
+use code::Colours;
 use render::Target;
 
-use super::highlight::{Code, Highlighter};
+use super::highlight::{Code, Highlighter, Last, plain};
 use super::{Row, lines};
 use crate::tui::theme::Theme;
 
@@ -22,7 +23,13 @@ use crate::tui::theme::Theme;
 struct Key {
     columns: usize,
     theme: Theme,
-    generation: usize,
+}
+
+/// Whether rows can still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Settled,
+    Draft,
 }
 
 /// A block of code as it is on the screen.
@@ -35,9 +42,10 @@ pub struct CodeBlock {
 }
 
 /// A text in Markdown, and its rows for one width.
-#[derive(Default)]
 pub struct Markdown {
     source: String,
+    /// Whether more of it may come.
+    last: Last,
     blocks: Blocks,
     key: Option<Key>,
     rows: Vec<Row>,
@@ -55,17 +63,35 @@ struct Laid {
     blocks: usize,
     /// Lines of the next block, if that is code.
     lines: usize,
-    /// Bytes of the text that those lines end at.
+    /// Where in the text those lines end.
     bytes: usize,
     /// Where that block's rows begin.
     from: usize,
 }
 
+impl Default for Markdown {
+    fn default() -> Self {
+        Self {
+            source: String::new(),
+            last: Last::Open,
+            blocks: Blocks::default(),
+            key: None,
+            rows: Vec::new(),
+            codes: Vec::new(),
+            laid: Laid::default(),
+            memos: Vec::new(),
+        }
+    }
+}
+
 impl Markdown {
+    /// A text that is whole.
     pub fn new(text: &str) -> Self {
-        let mut markdown = Self::default();
-        markdown.push(text);
-        markdown
+        Self {
+            source: text.to_owned(),
+            last: Last::Closed,
+            ..Self::default()
+        }
     }
 
     pub fn source(&self) -> &str {
@@ -74,7 +100,26 @@ impl Markdown {
 
     /// More of the text.
     pub fn push(&mut self, text: &str) {
+        if self.last == Last::Closed {
+            // What was taken for its end is not.
+            let source = std::mem::take(&mut self.source);
+            *self = Self {
+                source,
+                ..Self::default()
+            };
+        }
         self.source.push_str(text);
+    }
+
+    /// The text is whole.
+    pub fn finish(&mut self) {
+        self.last = Last::Closed;
+        self.source.shrink_to_fit();
+    }
+
+    /// Whether all rows are what they will be, as of the last layout.
+    pub fn is_settled(&self) -> bool {
+        self.laid.blocks == self.blocks.list.len() && self.blocks.done == self.source.len()
     }
 
     /// As of the last layout.
@@ -96,118 +141,135 @@ impl Markdown {
 
     /// Brings the rows up to date.
     pub fn lay_out(&mut self, columns: usize, theme: Theme, highlighter: &Highlighter) {
-        let colours = highlighter.colours();
-        let key = Key {
-            columns,
-            theme,
-            generation: colours.generation(),
-        };
+        let key = Key { columns, theme };
         if self.key != Some(key) {
             self.key = Some(key);
             self.laid = Laid::default();
         }
         self.rows.truncate(self.laid.rows);
         self.codes.truncate(self.laid.codes);
-        self.blocks.advance(&self.source);
+        self.blocks.advance(&self.source, self.last);
         let target = Target {
             columns: columns.max(1),
             theme,
-            colours,
+            highlighter,
+            last: Last::Closed,
         };
-        while self.laid.blocks < self.blocks.list.len() && self.settle(target) {}
+        let mut progress = Progress::Settled;
+        for at in self.laid.blocks..self.blocks.list.len() {
+            progress = self.block(at, target, progress);
+            if progress == Progress::Settled {
+                self.laid = Laid {
+                    rows: self.rows.len(),
+                    codes: self.codes.len(),
+                    blocks: at + 1,
+                    ..Laid::default()
+                };
+            }
+        }
         self.open_end(target);
     }
 
-    /// Lays out what there is of the next block for good; whether it has come to its end.
-    fn settle(&mut self, target: Target<'_>) -> bool {
-        let Some(block) = self.blocks.list.get_mut(self.laid.blocks) else {
-            return false;
+    /// Lays out a block. It is settled if everything before it is, and nothing about it
+    /// can change.
+    fn block(&mut self, at: usize, target: Target<'_>, before: Progress) -> Progress {
+        let Some(block) = self.blocks.list.get_mut(at) else {
+            return before;
         };
-        match &mut block.kind {
-            BlockKind::Prose(memos) => {
-                let range = block.range.clone();
-                let mut memos = std::mem::take(memos);
-                self.part(range, target, &mut memos);
-                if let Some(block) = self.blocks.list.get_mut(self.laid.blocks) {
-                    block.kind = BlockKind::Prose(memos);
-                }
-                self.memos.clear();
-            }
-            BlockKind::Fenced(fenced) => {
-                if self.laid.lines == 0 && self.laid.bytes < fenced.body.start {
-                    if !self.rows.is_empty() {
-                        self.rows.push(Row::default());
-                    }
-                    self.laid.from = self.rows.len();
-                    self.rows.extend(code::label(&fenced.language, target));
-                    self.laid.bytes = fenced.body.start;
-                }
-                let body = &self.source[self.laid.bytes..fenced.body.end];
-                for line in body.split_inclusive('\n') {
-                    let text = shown(fenced.stripped(line));
-                    let number = self.laid.lines;
-                    let pieces = fenced.memo.line(target.colours, number, &text);
-                    self.rows.extend(code::row(&text, &pieces, target));
-                    self.laid.lines += 1;
-                    self.laid.bytes += line.len();
-                }
-                if fenced.state == State::Open {
-                    self.laid.rows = self.rows.len();
-                    return false;
-                }
-                if fenced.body.is_empty() {
-                    self.rows.extend(code::row("", &[], target));
-                }
-                self.codes.push(CodeBlock {
-                    rows: self.laid.from..self.rows.len(),
-                    part: block.range.clone(),
-                    nth: 0,
-                });
-            }
+        let range = block.range.clone();
+        // Taken out for as long as it is worked on.
+        let mut kind = std::mem::replace(&mut block.kind, BlockKind::Prose(Vec::new()));
+        let progress = match &mut kind {
+            BlockKind::Prose(memos) => match self.part(range, target, memos) {
+                Colours::Known => before,
+                Colours::Awaited => Progress::Draft,
+            },
+            BlockKind::Fenced(fenced) => self.fenced(range, fenced, target, before),
+        };
+        if let Some(block) = self.blocks.list.get_mut(at) {
+            block.kind = kind;
         }
-        self.laid = Laid {
-            rows: self.rows.len(),
-            codes: self.codes.len(),
-            blocks: self.laid.blocks + 1,
-            ..Laid::default()
-        };
-        true
+        progress
     }
 
-    /// Lays out what may still change.
-    fn open_end(&mut self, target: Target<'_>) {
-        let end = self.blocks.list.get_mut(self.laid.blocks);
-        if let Some((block, BlockKind::Fenced(fenced))) =
-            end.map(|block| (block.range.clone(), &mut block.kind))
-        {
-            let rest = &self.source[block.end..];
-            if !rest.is_empty() || fenced.body.is_empty() {
-                let text = shown(fenced.stripped(rest));
-                let pieces = fenced.memo.peek(target.colours, &text);
-                self.rows.extend(code::row(&text, &pieces, target));
+    /// Lays out a block of code, from the first line on that is not settled.
+    fn fenced(
+        &mut self,
+        range: Range<usize>,
+        fenced: &mut Fenced,
+        target: Target<'_>,
+        mut progress: Progress,
+    ) -> Progress {
+        let Laid {
+            mut lines,
+            mut bytes,
+            mut from,
+            ..
+        } = match progress {
+            Progress::Settled => self.laid,
+            Progress::Draft => Laid::default(),
+        };
+        if lines == 0 {
+            self.gap();
+            bytes = fenced.body.start;
+            from = self.rows.len();
+            self.rows.extend(code::label(&fenced.language, target));
+        }
+        for line in self.source[bytes..fenced.body.end].split_inclusive('\n') {
+            let text = shown(fenced.stripped(line));
+            let known = fenced.memo.line(target.highlighter, lines, &text);
+            if known.is_none() {
+                progress = Progress::Draft;
             }
-            self.codes.push(CodeBlock {
-                rows: self.laid.from..self.rows.len(),
-                part: block.start..self.source.len(),
-                nth: 0,
-            });
+            let pieces = known.unwrap_or_else(|| plain(&text));
+            self.rows.extend(code::row(&text, &pieces, target));
+            lines += 1;
+            bytes += line.len();
+            if progress == Progress::Settled {
+                self.laid.rows = self.rows.len();
+                (self.laid.lines, self.laid.bytes, self.laid.from) = (lines, bytes, from);
+            }
+        }
+        let rest = match fenced.state {
+            State::Open => self.source[range.end..].to_owned(),
+            State::Closed => String::new(),
+        };
+        if fenced.body.is_empty() || !(rest.is_empty() || fenced.may_close(&rest)) {
+            let text = shown(fenced.stripped(&rest));
+            self.rows.extend(code::row(&text, &plain(&text), target));
+        }
+        self.codes.push(CodeBlock {
+            rows: from..self.rows.len(),
+            part: range.start..range.end + rest.len(),
+            nth: 0,
+        });
+        match fenced.state {
+            State::Open => Progress::Draft,
+            State::Closed => progress,
+        }
+    }
+
+    /// Lays out what is in no block yet.
+    fn open_end(&mut self, target: Target<'_>) {
+        if self.blocks.in_code() {
             return;
         }
         let from = self.blocks.done;
         let rest = &self.source[from..];
-        let mut starts = blocks::starts(rest);
-        match starts.first_mut() {
-            Some(first) => *first = 0,
-            None if rest.trim().is_empty() => return,
-            None => starts.push(0),
+        if rest.trim().is_empty() {
+            return;
         }
-        starts.push(rest.len());
-        let last = starts.len().saturating_sub(2);
-        for (at, pair) in starts.windows(2).enumerate() {
-            let part = from + pair[0]..from + pair[1];
+        let parts = blocks::parts(rest);
+        let last = parts.len().saturating_sub(1);
+        for (at, part) in parts.into_iter().enumerate() {
+            let part = from + part.start..from + part.end;
             if at < last {
                 self.part(part, target, &mut Vec::new());
             } else {
+                let target = Target {
+                    last: Last::Open,
+                    ..target
+                };
                 let mut memos = std::mem::take(&mut self.memos);
                 self.part(part, target, &mut memos);
                 self.memos = memos;
@@ -216,14 +278,12 @@ impl Markdown {
     }
 
     /// Lays out a part of the source.
-    fn part(&mut self, part: Range<usize>, target: Target<'_>, memos: &mut Vec<Code>) {
+    fn part(&mut self, part: Range<usize>, target: Target<'_>, memos: &mut Vec<Code>) -> Colours {
         let rendered = render::render(&self.source[part.clone()], target, memos);
         if rendered.rows.is_empty() {
-            return;
+            return rendered.colours;
         }
-        if !self.rows.is_empty() {
-            self.rows.push(Row::default());
-        }
+        self.gap();
         let before = self.rows.len();
         let codes = rendered.codes.into_iter().enumerate();
         self.codes.extend(codes.map(|(nth, rows)| CodeBlock {
@@ -232,6 +292,14 @@ impl Markdown {
             nth,
         }));
         self.rows.extend(rendered.rows);
+        rendered.colours
+    }
+
+    /// Keeps a block apart from the one above.
+    fn gap(&mut self) {
+        if !self.rows.is_empty() {
+            self.rows.push(Row::default());
+        }
     }
 }
 

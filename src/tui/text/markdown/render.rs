@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::code;
 use crate::sandbox::sanitize;
-use crate::tui::text::highlight::{Code, Colours};
+use crate::tui::text::highlight::{Code, Highlighter, Last};
 use crate::tui::text::table::Table;
 use crate::tui::text::{Row, fit, width};
 use crate::tui::theme::{Role, Theme};
@@ -30,7 +30,9 @@ pub(super) const OPTIONS: Options = Options::ENABLE_TABLES
 pub(super) struct Target<'a> {
     pub columns: usize,
     pub theme: Theme,
-    pub colours: Colours<'a>,
+    pub highlighter: &'a Highlighter,
+    /// Whether the text may go on.
+    pub last: Last,
 }
 
 /// What a block came to.
@@ -39,6 +41,7 @@ pub(super) struct Rendered {
     pub rows: Vec<Row>,
     /// The rows of each block of code in it.
     pub codes: Vec<Range<usize>>,
+    pub colours: code::Colours,
 }
 
 /// Something that puts decoration before the rows in it.
@@ -348,8 +351,10 @@ impl Renderer<'_> {
             ..self.target
         };
         let from = self.out.rows.len();
-        for row in code::block(&language, &text, target, &mut self.memos[nth]) {
-            self.push(row);
+        let (rows, colours) = code::block(&language, &text, target, &mut self.memos[nth]);
+        rows.into_iter().for_each(|row| self.push(row));
+        if colours == code::Colours::Awaited {
+            self.out.colours = colours;
         }
         self.out.codes.push(from..self.out.rows.len());
     }
