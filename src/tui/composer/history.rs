@@ -2,9 +2,11 @@
 //! meanwhile, and comes back.
 
 use super::editor::Editor;
+use super::paste;
 
-/// Messages kept in memory.
+/// Messages kept in memory, and bytes of one.
 const MOST: usize = 1000;
+const MOST_BYTES: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub struct History {
@@ -15,7 +17,9 @@ pub struct History {
 }
 
 impl History {
-    pub fn new(mut entries: Vec<String>) -> Self {
+    pub fn new(entries: Vec<String>) -> Self {
+        let kept = entries.iter().filter(|entry| entry.len() <= MOST_BYTES);
+        let mut entries: Vec<String> = kept.map(|entry| paste::harmless(entry)).collect();
         let extra = entries.len().saturating_sub(MOST);
         entries.drain(..extra);
         Self {
@@ -24,10 +28,12 @@ impl History {
         }
     }
 
-    /// Keeps a message that was sent, and ends the walk. The same again is kept once.
+    /// Keeps a message that was sent, and ends the walk. The same again is kept once,
+    /// and a huge one not at all.
     pub fn push(&mut self, text: &str) {
         self.walk = None;
-        if text.trim().is_empty() || self.entries.last().is_some_and(|last| last == text) {
+        let is_same = self.entries.last().is_some_and(|last| last == text);
+        if text.trim().is_empty() || text.len() > MOST_BYTES || is_same {
             return;
         }
         self.entries.push(text.to_owned());

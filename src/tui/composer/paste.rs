@@ -7,7 +7,7 @@ use crate::agent::present::thousands;
 use crate::sandbox::sanitize;
 
 /// Pastes of more lines, or more characters, become blocks.
-const MOST_LINES: usize = 1;
+const MOST_LINES: usize = 5;
 const MOST_CHARACTERS: usize = 1000;
 /// The characters that stand for blocks: private ones, that no text has for itself.
 const FIRST: u32 = 0xF_0000;
@@ -40,7 +40,7 @@ impl Pastes {
     pub fn label(&self, grapheme: &str) -> Option<String> {
         let text = self.of(grapheme.chars().next()?)?;
         let lines = text.lines().count();
-        Some(match lines > MOST_LINES {
+        Some(match lines > 1 {
             true => format!("[pasted {} lines]", thousands(lines)),
             false => format!("[pasted {} characters]", thousands(text.chars().count())),
         })
@@ -61,7 +61,7 @@ impl Pastes {
 
 /// Whether a paste is too long to be shown.
 pub fn is_long(text: &str) -> bool {
-    text.trim_end_matches('\n').contains('\n') || text.chars().count() > MOST_CHARACTERS
+    text.lines().nth(MOST_LINES).is_some() || text.chars().nth(MOST_CHARACTERS).is_some()
 }
 
 /// Text from elsewhere for the editor: line ends are `\n`, what is hidden or drives a

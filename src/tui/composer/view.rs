@@ -138,7 +138,7 @@ impl Composer {
         frame::draw(place, buf, theme, &title, &hints);
         let about = |index: usize| match (menu.kind, self.offers.get(index)) {
             (Kind::Commands, Some(offer)) => {
-                format!("{}  {}", offer.args, offer.help).trim().to_owned()
+                format!("{}  {}", offer.help, offer.args)
             }
             _ => String::new(),
         };
