@@ -7,6 +7,7 @@ use std::fmt;
 use ratatui_textarea::{CursorMove, TextArea};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::letters;
 use super::rows::Place;
 
 /// Steps that can be undone.
@@ -104,12 +105,12 @@ impl Editor {
     }
 
     pub fn undo(&mut self) {
-        self.area.undo();
+        letters::steps(&mut self.area, TextArea::undo, TextArea::redo);
         self.settle();
     }
 
     pub fn redo(&mut self) {
-        self.area.redo();
+        letters::steps(&mut self.area, TextArea::redo, TextArea::undo);
         self.settle();
     }
 

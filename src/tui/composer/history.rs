@@ -2,11 +2,11 @@
 //! meanwhile, and comes back.
 
 use super::editor::Editor;
-use super::paste;
+use super::paste::{self, Pastes};
 
 /// Messages kept in memory, and bytes of one.
 const MOST: usize = 1000;
-const MOST_BYTES: usize = 100_000;
+const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub struct History {
@@ -43,7 +43,7 @@ impl History {
     }
 
     /// The message before the one that is shown; `draft` is kept.
-    pub fn older(&mut self, draft: &mut Editor) -> bool {
+    pub fn older(&mut self, draft: &mut Editor, pastes: &mut Pastes) -> bool {
         let at = match &self.walk {
             Some((at, _)) => at.checked_sub(1),
             None => self.entries.len().checked_sub(1),
@@ -51,20 +51,20 @@ impl History {
         let Some((at, entry)) = at.and_then(|at| Some((at, self.entries.get(at)?))) else {
             return false;
         };
-        let before = std::mem::replace(draft, Editor::new(entry));
+        let before = std::mem::replace(draft, Editor::new(&pastes.editable(entry)));
         let kept = self.walk.take().map_or(before, |(_, kept)| kept);
         self.walk = Some((at, kept));
         true
     }
 
     /// The message after the one that is shown; after the last, the draft.
-    pub fn newer(&mut self, shown: &mut Editor) -> bool {
+    pub fn newer(&mut self, shown: &mut Editor, pastes: &mut Pastes) -> bool {
         let Some((at, kept)) = self.walk.take() else {
             return false;
         };
         match self.entries.get(at + 1) {
             Some(entry) => {
-                *shown = Editor::new(entry);
+                *shown = Editor::new(&pastes.editable(entry));
                 self.walk = Some((at + 1, kept));
             }
             None => *shown = kept,

@@ -6,6 +6,7 @@ mod editor;
 mod history;
 pub mod history_file;
 mod keys;
+mod letters;
 mod mention;
 mod menu;
 mod offer;
@@ -35,9 +36,6 @@ use search::Search;
 use crate::tui::keys::{Key, bound};
 pub use keys::{Act, KEYS, MENU_KEYS, MenuAct, SEARCH_KEYS, SearchAct};
 
-/// More characters, or lines, of a text that is set are one block.
-const MOST_CHARACTERS: usize = 100_000;
-const MOST_LINES: usize = 10_000;
 /// The width until the first layout.
 const COLUMNS: usize = 80;
 
@@ -155,16 +153,8 @@ impl Composer {
     /// Puts another text in place of what is written.
     pub fn set_text(&mut self, text: &str) {
         self.reset();
-        let text = paste::harmless(text);
-        let is_long =
-            text.chars().nth(MOST_CHARACTERS).is_some() || text.lines().nth(MOST_LINES).is_some();
-        self.editor = match is_long {
-            false => Editor::new(&text),
-            true => {
-                let block = self.pastes.keep(text).map(String::from);
-                Editor::new(&block.unwrap_or_default())
-            }
-        };
+        let text = self.pastes.editable(&paste::harmless(text));
+        self.editor = Editor::new(&text);
         self.offering = Offering::Dismissed;
     }
 
@@ -207,6 +197,7 @@ impl Composer {
     pub fn set_commands(&mut self, own: &[(String, String)]) {
         self.offers = menu::offers(own);
         self.names = self.offers.iter().map(|offer| offer.name.clone()).collect();
+        self.menu = None;
     }
 
     /// Whether a list or the search is open, which Esc, Ctrl-P and Ctrl-N are for then.
@@ -241,14 +232,8 @@ impl Composer {
         if text.is_empty() {
             return;
         }
-        match paste::is_long(&text) {
-            false => self.editor.insert(&text),
-            true => {
-                if let Some(block) = self.pastes.keep(text) {
-                    self.editor.insert(block.encode_utf8(&mut [0; 4]));
-                }
-            }
-        }
+        let text = self.pastes.pasted(text);
+        self.editor.insert(&text);
         self.history.stay();
         self.changed();
         self.offer();

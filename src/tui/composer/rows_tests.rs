@@ -55,7 +55,7 @@ fn places_and_cells_belong_together() {
 #[test]
 fn a_block_takes_the_place_of_its_label() {
     let mut pastes = Pastes::default();
-    let block = pastes.keep("1\n2\n3".to_owned()).unwrap();
+    let block = pastes.block("1\n2\n3".to_owned());
     let lines = vec![format!("a{block}b")];
     let rows = Rows::new(&lines, &pastes, 40);
     assert_eq!(

@@ -126,7 +126,7 @@ impl Composer {
     fn show_found(&mut self) {
         let found = self.search.as_ref().and_then(Search::found);
         let text = found.and_then(|at| self.history.entry(at)).unwrap_or("");
-        self.editor = Editor::new(text);
+        self.editor = Editor::new(&self.pastes.editable(text));
         self.changed();
     }
 

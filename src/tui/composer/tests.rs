@@ -154,7 +154,7 @@ fn history_is_searched_as_one_types() {
             "search: CAR  2 of 2  Ctrl-R older · Enter take · Esc back",
             "─ Earlier message ──────────────────────────────────────────",
             "> cargo test",
-            "─ Enter send · Alt-Enter new line · Ctrl-R search ──────────",
+            "────────────────────────────────────────────────────────────",
         ]
     );
     assert_eq!(cursor, Some(Position::new(11, 1)));
@@ -212,6 +212,14 @@ fn a_message_that_is_set_opens_no_list_and_can_be_huge() {
     assert_eq!(
         screen(&mut one, 40, 3).0[1],
         "> [pasted 500,000 characters]"
+    );
+    let huge = huge.trim_end();
+    assert_eq!(typed(&mut one, "<Enter>"), message(huge));
+    typed(&mut one, "<Up>");
+    assert_eq!(one.text(), huge);
+    assert_eq!(
+        screen(&mut one, 40, 3).0[1],
+        "> [pasted 499,999 characters]"
     );
 }
 
@@ -316,6 +324,11 @@ fn it_says_what_keys_do_now() {
         ]
     );
     assert_eq!(cursor, Some(Position::new(38, 4)));
+    typed(&mut one, "<C-u>/think<Space>");
+    assert_eq!(
+        screen(&mut one, 60, 3).0[0],
+        "─ /think [on|off|show|fold], 1 queued ──────────────────────"
+    );
     typed(&mut one, "<C-u>!ls");
     assert_eq!(
         screen(&mut one, 40, 3).0[0],
@@ -352,7 +365,7 @@ fn the_list_opens_above() {
     └ Tab insert · Enter take · Esc close ─────────────────────────────────────────┘
     ─ Command ──────────────────────────────────────────────────────────────────────
     > /r
-    ─ Enter do · Alt-Enter new line · Ctrl-R search · Ctrl-G editor ────────────────
+    ────────────────────────────────────────────────────────────────────────────────
     "#);
     typed(&mut one, "<C-u>@");
     let (shown, _) = screen(&mut one, 40, 12);
@@ -368,7 +381,7 @@ fn the_list_opens_above() {
     └ Tab insert · Enter take · Esc close ─┘
     ─ Message ──────────────────────────────
     > @
-    ─ Enter send · Alt-Enter new line ──────
+    ────────────────────────────────────────
     "#);
 }
 

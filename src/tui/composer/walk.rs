@@ -8,7 +8,10 @@ impl Composer {
         if self.editor.is_empty() && self.queued > 0 {
             return Some(Sent::Takeback);
         }
-        if !self.step(|row| row.checked_sub(1)) && self.history.older(&mut self.editor) {
+        if self.step(|row| row.checked_sub(1)) {
+            return None;
+        }
+        if self.history.older(&mut self.editor, &mut self.pastes) {
             self.recalled();
             // The next step up is to the message before.
             let end = (0, usize::MAX);
@@ -20,7 +23,8 @@ impl Composer {
     }
 
     pub(super) fn down(&mut self) {
-        if !self.step(|row| row.checked_add(1)) && self.history.newer(&mut self.editor) {
+        let stepped = self.step(|row| row.checked_add(1));
+        if !stepped && self.history.newer(&mut self.editor, &mut self.pastes) {
             self.recalled();
         }
     }
