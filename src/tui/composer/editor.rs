@@ -7,6 +7,7 @@ use std::fmt;
 use ratatui_textarea::{CursorMove, TextArea};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::letters;
 use super::rows::Place;
 
 /// Steps that can be undone.
@@ -104,12 +105,12 @@ impl Editor {
     }
 
     pub fn undo(&mut self) {
-        self.area.undo();
+        letters::steps(&mut self.area, TextArea::undo, TextArea::redo);
         self.settle();
     }
 
     pub fn redo(&mut self) {
-        self.area.redo();
+        letters::steps(&mut self.area, TextArea::redo, TextArea::undo);
         self.settle();
     }
 
@@ -170,11 +171,13 @@ impl Editor {
     fn cut_to(&mut self, motion: Motion) {
         self.area.start_selection();
         self.go(motion);
-        if self
-            .area
-            .selection_range()
-            .is_some_and(|(from, to)| from != to)
-        {
+        self.delete_selected();
+    }
+
+    fn delete_selected(&mut self) {
+        let range = self.area.selection_range();
+        // With nothing selected this would delete a character.
+        if range.is_some_and(|(from, to)| from != to) {
             self.area.delete_char();
         }
         self.area.cancel_selection();
@@ -185,11 +188,7 @@ impl Editor {
         let (line, character) = self.cursor();
         self.area.start_selection();
         self.go_to((line, character.saturating_sub(characters)));
-        // With nothing selected this would delete a character.
-        if characters > 0 {
-            self.area.delete_char();
-        }
-        self.area.cancel_selection();
+        self.delete_selected();
         self.insert(text);
     }
 

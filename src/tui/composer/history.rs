@@ -2,9 +2,11 @@
 //! meanwhile, and comes back.
 
 use super::editor::Editor;
+use super::paste::{self, Pastes};
 
-/// Messages kept in memory.
+/// Messages kept in memory, and bytes of one.
 const MOST: usize = 1000;
+const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub struct History {
@@ -15,7 +17,9 @@ pub struct History {
 }
 
 impl History {
-    pub fn new(mut entries: Vec<String>) -> Self {
+    pub fn new(entries: Vec<String>) -> Self {
+        let kept = entries.iter().filter(|entry| entry.len() <= MOST_BYTES);
+        let mut entries: Vec<String> = kept.map(|entry| paste::harmless(entry)).collect();
         let extra = entries.len().saturating_sub(MOST);
         entries.drain(..extra);
         Self {
@@ -24,10 +28,12 @@ impl History {
         }
     }
 
-    /// Keeps a message that was sent, and ends the walk. The same again is kept once.
+    /// Keeps a message that was sent, and ends the walk. The same again is kept once,
+    /// and a huge one not at all.
     pub fn push(&mut self, text: &str) {
         self.walk = None;
-        if text.trim().is_empty() || self.entries.last().is_some_and(|last| last == text) {
+        let is_same = self.entries.last().is_some_and(|last| last == text);
+        if text.trim().is_empty() || text.len() > MOST_BYTES || is_same {
             return;
         }
         self.entries.push(text.to_owned());
@@ -37,7 +43,7 @@ impl History {
     }
 
     /// The message before the one that is shown; `draft` is kept.
-    pub fn older(&mut self, draft: &mut Editor) -> bool {
+    pub fn older(&mut self, draft: &mut Editor, pastes: &mut Pastes) -> bool {
         let at = match &self.walk {
             Some((at, _)) => at.checked_sub(1),
             None => self.entries.len().checked_sub(1),
@@ -45,20 +51,20 @@ impl History {
         let Some((at, entry)) = at.and_then(|at| Some((at, self.entries.get(at)?))) else {
             return false;
         };
-        let before = std::mem::replace(draft, Editor::new(entry));
+        let before = std::mem::replace(draft, Editor::new(&pastes.editable(entry)));
         let kept = self.walk.take().map_or(before, |(_, kept)| kept);
         self.walk = Some((at, kept));
         true
     }
 
     /// The message after the one that is shown; after the last, the draft.
-    pub fn newer(&mut self, shown: &mut Editor) -> bool {
+    pub fn newer(&mut self, shown: &mut Editor, pastes: &mut Pastes) -> bool {
         let Some((at, kept)) = self.walk.take() else {
             return false;
         };
         match self.entries.get(at + 1) {
             Some(entry) => {
-                *shown = Editor::new(entry);
+                *shown = Editor::new(&pastes.editable(entry));
                 self.walk = Some((at + 1, kept));
             }
             None => *shown = kept,

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::mention;
 use crate::agent::slash::COMMANDS;
 use crate::sandbox::sanitize;
-use crate::tui::overlay::picker::{Keep, Picker};
+use crate::tui::overlay::picker::{Details, Keep, Picker};
+use crate::tui::text::width;
+
+/// Columns of a command's name in the list.
+const MOST_NAME: usize = 16;
 
 /// What is chosen from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +77,17 @@ pub fn wanted(before: &str, lines: usize) -> Option<(Kind, &str)> {
 
 impl Menu {
     pub fn new(kind: Kind, items: Arc<[String]>) -> Self {
-        let keep = match kind {
-            Kind::Files => Keep::End,
-            Kind::Commands => Keep::Start,
+        let picker = match kind {
+            Kind::Files => Picker::new(items, Keep::End, Details::Right),
+            Kind::Commands => {
+                let widest = items.iter().map(|name| width(name)).max();
+                let column = widest.unwrap_or(0).min(MOST_NAME);
+                Picker::new(items, Keep::Start, Details::Column(column))
+            }
         };
         Self {
             kind,
-            picker: Picker::new(items, keep),
+            picker,
             typed: String::new(),
         }
     }

@@ -7,8 +7,11 @@ use crate::agent::present::thousands;
 use crate::sandbox::sanitize;
 
 /// Pastes of more lines, or more characters, become blocks.
-const MOST_LINES: usize = 1;
+const MOST_LINES: usize = 5;
 const MOST_CHARACTERS: usize = 1000;
+/// And texts that are set or recalled.
+const HUGE_LINES: usize = 2000;
+const HUGE_CHARACTERS: usize = 20_000;
 /// The characters that stand for blocks: private ones, that no text has for itself.
 const FIRST: u32 = 0xF_0000;
 const LAST: u32 = 0xF_FFFD;
@@ -22,13 +25,37 @@ pub struct Pastes {
 }
 
 impl Pastes {
-    /// Keeps a text; what stands for it. `None` when there are too many already.
-    pub fn keep(&mut self, text: String) -> Option<char> {
-        let number = u32::try_from(self.texts.len()).ok()?;
-        let block = FIRST.checked_add(number).filter(|code| *code <= LAST)?;
-        let block = char::from_u32(block)?;
-        self.texts.push(text);
-        Some(block)
+    /// Keeps a text: what stands for it, or all of it when there are too many already.
+    pub fn block(&mut self, text: String) -> String {
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let code = FIRST.checked_add(number).filter(|code| *code <= LAST);
+        match code.and_then(char::from_u32) {
+            Some(block) => {
+                self.texts.push(text);
+                block.to_string()
+            }
+            None => text,
+        }
+    }
+
+    /// A paste as it is inserted.
+    pub fn pasted(&mut self, text: String) -> String {
+        let is_long =
+            text.lines().nth(MOST_LINES).is_some() || text.chars().nth(MOST_CHARACTERS).is_some();
+        match is_long {
+            true => self.block(text),
+            false => text,
+        }
+    }
+
+    /// A whole text as it is edited: a block where that would take too long.
+    pub fn editable(&mut self, text: &str) -> String {
+        let is_huge =
+            text.lines().nth(HUGE_LINES).is_some() || text.chars().nth(HUGE_CHARACTERS).is_some();
+        match is_huge {
+            true => self.block(text.to_owned()),
+            false => text.to_owned(),
+        }
     }
 
     fn of(&self, block: char) -> Option<&str> {
@@ -40,7 +67,7 @@ impl Pastes {
     pub fn label(&self, grapheme: &str) -> Option<String> {
         let text = self.of(grapheme.chars().next()?)?;
         let lines = text.lines().count();
-        Some(match lines > MOST_LINES {
+        Some(match lines > 1 {
             true => format!("[pasted {} lines]", thousands(lines)),
             false => format!("[pasted {} characters]", thousands(text.chars().count())),
         })
@@ -57,11 +84,6 @@ impl Pastes {
         }
         whole
     }
-}
-
-/// Whether a paste is too long to be shown.
-pub fn is_long(text: &str) -> bool {
-    text.trim_end_matches('\n').contains('\n') || text.chars().count() > MOST_CHARACTERS
 }
 
 /// Text from elsewhere for the editor: line ends are `\n`, what is hidden or drives a

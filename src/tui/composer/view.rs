@@ -52,7 +52,8 @@ impl Composer {
             return;
         }
         if area.height > 1 {
-            let title = Line::styled(format!(" {} ", self.title()), theme.style(Role::Heading));
+            let title = fit(&self.title(), usize::from(area.width).saturating_sub(4));
+            let title = Line::styled(format!(" {title} "), theme.style(Role::Heading));
             rule(area, 0, title, buf, theme);
         }
         if area.height > 2 {
@@ -138,7 +139,7 @@ impl Composer {
         frame::draw(place, buf, theme, &title, &hints);
         let about = |index: usize| match (menu.kind, self.offers.get(index)) {
             (Kind::Commands, Some(offer)) => {
-                format!("{}  {}", offer.args, offer.help).trim().to_owned()
+                format!("{}  {}", offer.help, offer.args)
             }
             _ => String::new(),
         };
@@ -148,16 +149,25 @@ impl Composer {
 
     fn title(&self) -> String {
         let what = match (self.manner(), self.busy) {
-            _ if self.search.is_some() => "Earlier message",
-            (Manner::Shell, _) => "Shell command",
-            (Manner::Command, _) => "Command",
-            (Manner::Message, Busy::Idle) => "Message",
-            (Manner::Message, Busy::Working) => "Steer",
+            _ if self.search.is_some() => "Earlier message".to_owned(),
+            (Manner::Shell, _) => "Shell command".to_owned(),
+            (Manner::Command, _) => self.usage().unwrap_or("Command".to_owned()),
+            (Manner::Message, Busy::Idle) => "Message".to_owned(),
+            (Manner::Message, Busy::Working) => "Steer".to_owned(),
         };
         match self.queued {
-            0 => what.to_owned(),
+            0 => what,
             queued => format!("{what}, {queued} queued"),
         }
+    }
+
+    /// What may follow the command that is written.
+    fn usage(&self) -> Option<String> {
+        let (name, _) = { self.editor.lines().first()? }
+            .strip_prefix('/')?
+            .split_once(char::is_whitespace)?;
+        let offer = self.offers.iter().find(|offer| offer.name == name)?;
+        (!offer.args.is_empty()).then(|| format!("/{name} {}", offer.args))
     }
 
     fn placeholder(&self) -> &'static str {
@@ -171,6 +181,10 @@ impl Composer {
 
     /// What Enter and Tab do now, and some more.
     fn hints(&self) -> Vec<Hint> {
+        if self.has_popup() {
+            // What is open says its own keys.
+            return Vec::new();
+        }
         let name = |action| frame::hint(KEYS, &action).map(|(key, _)| key);
         let says = |action, help: &str| name(action).map(|key| (key, help.to_owned()));
         let send = match (self.manner(), self.busy) {

@@ -23,8 +23,10 @@ use crate::tui::text::{fit, line_width, lines, styled, width, wrap};
 use crate::tui::theme::{Role, Theme};
 
 const COLUMNS: u16 = 110;
-/// Rows of what would be done that are shown whatever the answers take.
-const LEAST: u16 = 1;
+/// The share of the box that what would be done has whatever the answers take.
+const SHARE: u16 = 3;
+/// Rows of one answer; a rule may be long.
+const ANSWER_ROWS: usize = 3;
 const BETWEEN: &str = "  ";
 const WHY: &str = "why not: ";
 
@@ -224,9 +226,10 @@ impl ApprovalDialog {
         let inner = frame::inner(self.area(screen));
         let rows = self.answer_rows(inner.width, Theme::Plain).len();
         let wanted = u16::try_from(rows).unwrap_or(u16::MAX);
-        let answers = wanted.min(inner.height.saturating_sub(LEAST));
+        let least = (inner.height / SHARE).max(1);
+        let answers = wanted.min(inner.height.saturating_sub(least));
         // A blank row between them where there is room for all and that.
-        let blank = u16::from(inner.height > answers + LEAST + 2);
+        let blank = u16::from(inner.height > answers + least);
         let height = inner.height - answers - blank;
         (
             Rect { height, ..inner },
@@ -249,7 +252,7 @@ impl ApprovalDialog {
                     row.spans.push(Span::raw(BETWEEN));
                     row.spans.extend(line.spans);
                 }
-                _ => rows.extend(wrap(&line, columns, 2)),
+                _ => rows.extend(bounded(wrap(&line, columns, 2), columns)),
             }
         }
         rows
@@ -321,6 +324,18 @@ impl ApprovalDialog {
     }
 }
 
+/// The first rows of an answer, `…` at the end of the last where there are more.
+fn bounded(mut rows: Vec<Line<'static>>, columns: usize) -> Vec<Line<'static>> {
+    if rows.len() > ANSWER_ROWS {
+        rows.truncate(ANSWER_ROWS);
+        if let Some(last) = rows.last_mut() {
+            let style = last.spans.last().map_or(last.style, |span| span.style);
+            *last = styled(fit(&format!("{last}…"), columns), style);
+        }
+    }
+    rows
+}
+
 fn reason_place(answers: Rect) -> Rect {
     let before = u16::try_from(width(WHY)).unwrap_or(0).min(answers.width);
     Rect::new(
@@ -336,13 +351,14 @@ fn answers(question: &Question) -> Vec<Act> {
     if question.effect == Effect::Write {
         answers.push(Act::Edits);
     }
+    answers.extend([Act::No, Act::Because, Act::Stop]);
+    // Last, as rules may be so long that there is no room for more.
     if exact(question).is_some() {
         answers.push(Act::Always);
     }
     if beginning(question).is_some() {
         answers.push(Act::Beginning);
     }
-    answers.extend([Act::No, Act::Because, Act::Stop]);
     answers
 }
 

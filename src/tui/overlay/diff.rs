@@ -83,22 +83,29 @@ impl Diff {
         self.scroll.layout(inner.width, inner.height);
     }
 
+    /// The title, and which file is at the top.
+    fn heading(&self) -> String {
+        let (title, files, top) = (&self.title, self.files.len(), self.scroll.top_line());
+        match (files, self.scroll.more()) {
+            (0 | 1, _) => title.clone(),
+            // All of it is in sight.
+            (_, 0) if top == 0 => format!("{title} ({files} files)"),
+            (_, 0) => format!("{title} ({files} of {files} files)"),
+            (_, _) => {
+                let file = self.files.partition_point(|file| *file <= top);
+                format!("{title} ({} of {files} files)", file.max(1))
+            }
+        }
+    }
+
     pub fn render(&self, screen: Rect, buf: &mut Buffer, theme: Theme) {
-        let file = self
-            .files
-            .iter()
-            .filter(|file| **file <= self.scroll.top_line());
-        let title = match self.files.len() {
-            0 | 1 => self.title.clone(),
-            files => format!("{} ({} of {files} files)", self.title, file.count().max(1)),
-        };
         let mut hints: Vec<Hint> = frame::hint(KEYS, &Act::Close).into_iter().collect();
         if self.files.len() > 1 {
             hints.extend(frame::hint(KEYS, &Act::NextFile));
             hints.extend(frame::hint(KEYS, &Act::FileBefore));
         }
         hints.extend(self.scroll.hint());
-        frame::draw(screen, buf, theme, &title, &hints);
+        frame::draw(screen, buf, theme, &self.heading(), &hints);
         self.scroll.render(frame::inner(screen), buf);
     }
 }

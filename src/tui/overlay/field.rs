@@ -185,3 +185,50 @@ fn word_before(text: &str) -> usize {
         at + words[at..].chars().next().map_or(0, char::len_utf8)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::overlay::testing::{keys, screen};
+
+    fn typed(text: &str) -> Field {
+        let mut field = Field::default();
+        for key in keys(text) {
+            field.key(key);
+        }
+        field
+    }
+
+    #[test]
+    fn keys_change_the_text() {
+        for (pressed, text) in [
+            ("abc<BS>d", "abd"),
+            ("ab<Left><Left>x<Right>y<Del>", "xay"),
+            ("one<Space>two<Space><C-w>", "one "),
+            ("abc<Home>x<End>y", "xabcy"),
+            ("abc<Left><C-u>", "c"),
+            ("abc<C-a><Right><C-k>", "a"),
+            ("a👩‍💻e\u{301}<BS><BS>", "a"),
+            ("a<C-x><A-b><F1><Tab><Up>", "a"),
+        ] {
+            assert_eq!(typed(pressed).text(), text, "{pressed}");
+        }
+    }
+
+    #[test]
+    fn the_cursor_stays_in_sight() {
+        let field = typed("abcdef字g\u{202e}");
+        let area = Rect::new(0, 0, 8, 1);
+        let shown = |field: &Field| {
+            screen(8, 1, |area, buf| field.render(area, buf, Style::new())).remove(0)
+        };
+        assert_eq!(shown(&field), "");
+        assert_eq!(field.cursor(area), Some(Position::new(0, 0)));
+        let field = typed("abcdef字g");
+        assert_eq!(shown(&field), "cdef字g");
+        assert_eq!(field.cursor(area), Some(Position::new(7, 0)));
+        let field = typed("abcdef字g<Home>");
+        assert_eq!(shown(&field), "abcdef字");
+        assert_eq!(field.cursor(area), Some(Position::new(0, 0)));
+    }
+}

@@ -15,6 +15,8 @@ use crate::tui::theme::{Role, Theme};
 const NARROW: u16 = 60;
 const LOW: u16 = 16;
 const SIDE_MARGIN: u16 = 2;
+/// Boxes that are narrower have no space beside their borders.
+const PADDED: u16 = 50;
 
 /// A key and what it does, for the line of hints.
 pub type Hint = (String, String);
@@ -43,7 +45,7 @@ pub fn inner(area: Rect) -> Rect {
     if area.width < 4 || area.height < 3 {
         return area;
     }
-    let padding = if area.width < NARROW { 1 } else { 2 };
+    let padding = if area.width < PADDED { 1 } else { 2 };
     Rect::new(
         area.x + padding,
         area.y + 1,

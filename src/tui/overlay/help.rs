@@ -10,14 +10,16 @@ use super::Close;
 use super::field::{Field, Typed};
 use super::frame::{self, Hint};
 use super::scroll::Scroll;
+use crate::sandbox::sanitize;
 use crate::tui::keys::{Binding, Key, bound};
-use crate::tui::text::{fit, styled, width};
+use crate::tui::text::{fit, styled, width, wrap};
 use crate::tui::theme::{Role, Theme};
 
 const COLUMNS: u16 = 90;
 /// Columns that the keys take at most before what they do is said in a row below.
-const MOST_KEYS: usize = 30;
+const MOST_KEYS: usize = 26;
 const FILTER: &str = "find ";
+const INDENT: &str = "  ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -59,20 +61,21 @@ pub struct Help {
     filter: Field,
     mode: Mode,
     scroll: Scroll,
+    /// The width that it was put together for; `None` once the filter is another one.
+    columns: Option<u16>,
     theme: Theme,
 }
 
 impl Help {
     pub fn new(sections: Vec<Section>, theme: Theme) -> Self {
-        let mut help = Self {
+        Self {
             sections,
             filter: Field::default(),
             mode: Mode::Reading,
             scroll: Scroll::default(),
+            columns: None,
             theme,
-        };
-        help.filter();
-        help
+        }
     }
 
     pub fn key(&mut self, key: Key) -> Option<Close> {
@@ -83,7 +86,7 @@ impl Help {
         match bound(KEYS, key) {
             Some(Act::Close) if key.code == KeyCode::Esc && !self.filter.text().is_empty() => {
                 self.filter.clear();
-                self.filter();
+                self.columns = None;
                 None
             }
             Some(Act::Close) => Some(Close),
@@ -104,11 +107,11 @@ impl Help {
             KeyCode::Esc => {
                 self.mode = Mode::Reading;
                 self.filter.clear();
-                self.filter();
+                self.columns = None;
             }
             _ => {
                 if self.filter.key(key) == Typed::Changed {
-                    self.filter();
+                    self.columns = None;
                 } else if !matches!(key.code, KeyCode::Char(_)) {
                     self.scroll.key(key);
                 }
@@ -118,17 +121,19 @@ impl Help {
 
     pub fn paste(&mut self, text: &str) {
         if self.mode == Mode::Filtering && self.filter.insert(text) == Typed::Changed {
-            self.filter();
+            self.columns = None;
         }
     }
 
     /// Puts together what the filter leaves.
-    fn filter(&mut self) {
+    fn lines(&self, columns: usize) -> Vec<Line<'static>> {
         let wanted = self.filter.text().trim().to_lowercase();
         let matches = |text: &str| text.to_lowercase().contains(&wanted);
+        let most = MOST_KEYS.min(columns / 2);
         let keys = self.sections.iter().flat_map(|(_, rows)| rows);
-        let widest = keys.map(|(keys, _)| width(keys)).max().unwrap_or(0);
-        let column = widest.min(MOST_KEYS) + 2;
+        let widths = keys.map(|(keys, _)| width(keys));
+        let widest = widths.filter(|columns| *columns <= most).max();
+        let column = widest.unwrap_or(0) + 2 * INDENT.len();
         let mut lines: Vec<Line<'static>> = Vec::new();
         for (title, rows) in &self.sections {
             let rows: Vec<_> = rows
@@ -141,39 +146,36 @@ impl Help {
             if !lines.is_empty() {
                 lines.push(Line::default());
             }
-            let title = fit(title, COLUMNS.into());
+            let title = fit(title, columns);
             lines.push(styled(title, self.theme.style(Role::Heading)));
             for (keys, help) in rows {
-                lines.extend(self.row(keys, help, column));
+                lines.extend(self.row(keys, help, column, columns));
             }
         }
         if lines.is_empty() {
             let style = self.theme.style(Role::Dim);
             lines.push(styled("nothing matches", style));
         }
-        self.scroll = Scroll::new(lines);
+        lines
     }
 
-    /// Keys and what they do, side by side where the keys are short.
-    fn row(&self, keys: &str, help: &str, column: usize) -> Vec<Line<'static>> {
-        let keys = fit(keys, COLUMNS.into());
-        let used = width(&keys) + 2;
-        let key_style = self.theme.style(Role::Hint);
-        let help = Span::styled(help.to_owned(), self.theme.style(Role::Text));
-        let indent = Span::raw("  ");
+    /// Keys and, from a column on, what they do; in a row below where the keys are long.
+    fn row(&self, keys: &str, help: &str, column: usize, columns: usize) -> Vec<Line<'static>> {
+        let keys = format!("{INDENT}{}", sanitize::for_line(keys));
+        let used = width(&keys) + INDENT.len();
+        let mut line = styled(keys, self.theme.style(Role::Hint));
+        let mut rows = Vec::new();
+        let mut gap = column.saturating_sub(used) + INDENT.len();
         if used > column {
-            return vec![
-                Line::from(vec![indent, Span::styled(keys, key_style)]),
-                Line::from(vec![Span::raw(" ".repeat(column + 2)), help]),
-            ];
+            rows.extend(wrap(&line, columns, INDENT.len()));
+            line = Line::default();
+            gap = column;
         }
-        let gap = Span::raw(" ".repeat(column - width(&keys)));
-        vec![Line::from(vec![
-            indent,
-            Span::styled(keys, key_style),
-            gap,
-            help,
-        ])]
+        line.push_span(Span::raw(" ".repeat(gap)));
+        let style = self.theme.style(Role::Text);
+        line.push_span(Span::styled(help.to_owned(), style));
+        rows.extend(wrap(&line, columns, column));
+        rows
     }
 
     fn place(screen: Rect) -> Rect {
@@ -198,6 +200,10 @@ impl Help {
 
     pub fn layout(&mut self, screen: Rect) {
         let (_, text) = self.split(screen);
+        if self.columns != Some(text.width) {
+            self.scroll = Scroll::new(self.lines(text.width.into()));
+            self.columns = Some(text.width);
+        }
         self.scroll.layout(text.width, text.height);
     }
 

@@ -3,6 +3,8 @@
 //! its outcome says.
 
 pub mod approval;
+#[cfg(test)]
+mod approval_tests;
 pub mod confirm;
 pub mod diff;
 pub mod field;
@@ -14,10 +16,14 @@ mod hunk;
 pub mod message;
 pub mod palette;
 pub mod picker;
+#[cfg(test)]
+mod picker_tests;
 pub mod scroll;
 pub mod sessions;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 
@@ -25,7 +31,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use crate::agent::Approval;
-use crate::tui::keys::Key;
+use crate::tui::keys::{Key, rows};
 use crate::tui::theme::Theme;
 
 pub use approval::ApprovalDialog;
@@ -35,6 +41,28 @@ pub use help::Help;
 pub use message::Message;
 pub use palette::Palette;
 pub use sessions::Sessions;
+
+/// The keys of all overlays by place, for the help.
+pub fn sections() -> Vec<help::Section> {
+    let lists = [rows(finder::KEYS), rows(picker::KEYS)].concat();
+    let sections = [
+        ("question for permission", rows(approval::KEYS)),
+        ("yes or no", rows(confirm::KEYS)),
+        ("lists", lists),
+        ("sessions", rows(sessions::KEYS)),
+        ("what is typed to find something", rows(field::KEYS)),
+        ("changes", rows(diff::KEYS)),
+        ("help", rows(help::KEYS)),
+        (
+            "long texts",
+            [rows(message::KEYS), rows(scroll::KEYS)].concat(),
+        ),
+    ];
+    let named = sections.into_iter();
+    named
+        .map(|(title, rows)| (title.to_owned(), rows))
+        .collect()
+}
 
 /// It has done its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

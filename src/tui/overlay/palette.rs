@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::finder::{self, Finder, Found};
 use super::frame;
-use super::picker::{Keep, Picker};
+use super::picker::{Details, Keep, Picker};
 use crate::tui::keys::Key;
 use crate::tui::theme::Theme;
 
@@ -38,7 +38,7 @@ impl Palette {
         let labels = entries.iter().map(|entry| entry.label.clone()).collect();
         Self {
             entries,
-            finder: Finder::new(Picker::new(labels, Keep::Start)),
+            finder: Finder::new(Picker::new(labels, Keep::Start, Details::Right)),
         }
     }
 

@@ -16,7 +16,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::field::shown;
 use super::frame;
 use crate::tui::keys::{Binding, Key};
-use crate::tui::text::{fit, line_width, width};
+use crate::tui::text::{fit, width};
 use crate::tui::theme::{Role, Theme};
 
 /// Rows of a list that can be walked to; the rest takes a longer filter.
@@ -68,9 +68,18 @@ pub enum Keep {
     End,
 }
 
+/// Where it stands what is said of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    Right,
+    /// After labels of so many columns.
+    Column(usize),
+}
+
 pub struct Picker {
     items: Arc<[String]>,
     keep: Keep,
+    details: Details,
     filter: String,
     matcher: Matcher,
     /// All that match, in the order of the items.
@@ -84,10 +93,11 @@ pub struct Picker {
 }
 
 impl Picker {
-    pub fn new(items: Arc<[String]>, keep: Keep) -> Self {
+    pub fn new(items: Arc<[String]>, keep: Keep, details: Details) -> Self {
         let mut picker = Self {
             items,
             keep,
+            details,
             filter: String::new(),
             matcher: Matcher::new(Config::DEFAULT.match_paths()),
             matching: Vec::new(),
@@ -214,7 +224,7 @@ impl Picker {
         format!("{} of {}", self.matching.len(), self.items.len())
     }
 
-    /// A row for each item, what `detail` says of it at the right.
+    /// A row for each item, with what `detail` says of it.
     pub fn render(
         &self,
         area: Rect,
@@ -226,6 +236,7 @@ impl Picker {
             pattern: pattern(&self.filter),
             matcher: Matcher::new(Config::DEFAULT.match_paths()),
             keep: self.keep,
+            details: self.details,
             columns: area.width.into(),
             theme,
         };
@@ -261,6 +272,7 @@ struct Painter {
     pattern: Pattern,
     matcher: Matcher,
     keep: Keep,
+    details: Details,
     columns: usize,
     theme: Theme,
 }
@@ -273,19 +285,34 @@ impl Painter {
         };
         let room = self.columns.saturating_sub(MARK.len());
         // Of two that do not fit, the label is the one to be read.
-        let wanted = width(&fit(item, room)) + GAP;
-        let detail = match room.saturating_sub(wanted) {
+        let label_room = match self.details {
+            Details::Right => width(&fit(item, room)),
+            Details::Column(column) => column.min(room),
+        };
+        let detail = match room.saturating_sub(label_room + GAP) {
             0..=3 => String::new(),
             left => fit(detail, left),
         };
-        let room = room.saturating_sub(width(&detail));
+        let label_room = match detail.is_empty() {
+            true => room,
+            false => label_room,
+        };
+        let label = self.label(item, label_room, style);
+        let used: usize = label.iter().map(|span| width(&span.content)).sum();
+        let (before, after) = match self.details {
+            Details::Right => (room.saturating_sub(used + width(&detail)), 0),
+            Details::Column(_) => {
+                let before = (label_room + GAP).min(room).saturating_sub(used);
+                let taken = used + before + width(&detail);
+                (before, room.saturating_sub(taken))
+            }
+        };
         let mut spans = vec![Span::styled(mark.unwrap_or(NO_MARK), style)];
-        spans.extend(self.label(item, room, style));
-        let used = line_width(&Line::from(spans.clone()));
-        let gap = self.columns.saturating_sub(used + width(&detail));
-        spans.push(Span::styled(" ".repeat(gap), style));
+        spans.extend(label);
+        spans.push(Span::styled(" ".repeat(before), style));
         let dim = style.patch(self.theme.style(Role::Dim));
         spans.push(Span::styled(detail, dim));
+        spans.push(Span::styled(" ".repeat(after), style));
         Line::from(spans)
     }
 

@@ -10,6 +10,9 @@ use super::frame::{self, Hint};
 use crate::tui::keys::{Binding, Key, bound};
 use crate::tui::text::{line_width, wrap};
 
+/// Before rows that go on with a line, so that they are no lines of their own.
+const INDENT: usize = 2;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     Up,
@@ -88,7 +91,7 @@ impl Scroll {
                 self.starts.push(self.rows.len());
                 match line_width(line) <= columns {
                     true => self.rows.push(line.clone()),
-                    false => self.rows.extend(wrap(line, columns, 0)),
+                    false => self.rows.extend(wrap(line, columns, INDENT)),
                 }
             }
             self.go_to(line);
@@ -163,5 +166,38 @@ impl Scroll {
         for (row, line) in (0..area.height).zip(shown) {
             frame::put(area, row, line, buf);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::overlay::testing::{keys, screen};
+
+    fn shown(scroll: &Scroll, width: u16, height: u16) -> Vec<String> {
+        screen(width, height, |area, buf| scroll.render(area, buf))
+    }
+
+    #[test]
+    fn another_width_keeps_the_line_at_the_top() {
+        let lines = ["one two three", "four", "five six", "seven", "eight"];
+        let mut scroll = Scroll::new(lines.map(Line::from).to_vec());
+        scroll.layout(7, 2);
+        assert_eq!(shown(&scroll, 7, 2), ["one two", "  three"]);
+        for key in keys("<Down><Down><Down>") {
+            assert!(scroll.key(key));
+        }
+        assert_eq!(shown(&scroll, 7, 2), ["five", "  six"]);
+        assert_eq!((scroll.top_line(), scroll.more()), (2, 2));
+        scroll.layout(20, 2);
+        assert_eq!(shown(&scroll, 20, 2), ["five six", "seven"]);
+        // The last rows fill the place.
+        for key in keys("<PgDn><PgDn>") {
+            scroll.key(key);
+        }
+        assert_eq!(shown(&scroll, 20, 2), ["seven", "eight"]);
+        scroll.layout(20, 4);
+        assert_eq!(shown(&scroll, 20, 4)[0], "four");
+        assert!(!scroll.key(keys("x")[0]));
     }
 }

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::finder::{Finder, Found};
 use super::frame;
-use super::picker::{Keep, Picker};
+use super::picker::{Details, Keep, Picker};
 use crate::agent::present::one_line;
 use crate::agent::session::Summary;
 use crate::tui::keys::{Binding, Key, bound};
@@ -64,7 +64,7 @@ impl Sessions {
         });
         Self {
             rows: rows.collect(),
-            finder: Finder::new(Picker::new(titles, Keep::Start)),
+            finder: Finder::new(Picker::new(titles, Keep::Start, Details::Right)),
         }
     }
 
@@ -136,5 +136,110 @@ fn age(since: Duration) -> String {
         60..3600 => format!("{} min ago", seconds / 60),
         3600..172_800 => format!("{} h ago", seconds / 3600),
         _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::session::{BundleName, Chosen, Header};
+    use crate::agent::{Calls, Limits, Thinking};
+    use crate::generate::Sampling;
+    use crate::tui::overlay::testing::{keys, screen};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn summary(id: &str, title: &str, turns: usize, used: SystemTime) -> Summary {
+        Summary {
+            header: Header {
+                v: 1,
+                id: id.to_owned(),
+                cairn: "0.1.0".to_owned(),
+                bundle: BundleName {
+                    name: "demo".to_owned(),
+                    fingerprint: "0".to_owned(),
+                    path: None,
+                },
+                numerics: "cpu".to_owned(),
+                workspace: "/x".into(),
+                system: String::new(),
+                tools: Vec::new(),
+                preamble: String::new(),
+                settings: Chosen {
+                    sampling: Sampling::GREEDY,
+                    thinking: Thinking::On,
+                    limits: Limits::default(),
+                    calls: Calls::default(),
+                },
+                forked_from: None,
+            },
+            entries: 5,
+            turns,
+            title: title.to_owned(),
+            used,
+            unfinished: turns == 3,
+            bytes: 100,
+        }
+    }
+
+    fn typed(text: &str) -> (Sessions, Option<Picked>) {
+        let now = SystemTime::UNIX_EPOCH + HOUR * 1000;
+        let mut sessions = Sessions::new(
+            &[
+                summary("a1", "fix the 字 parser\x1b[2J\nplease", 1, now - HOUR * 2),
+                summary("b2", "write a test", 3, now - HOUR * 100),
+                summary("c3", " ", 0, now + HOUR),
+            ],
+            now,
+        );
+        let mut picked = None;
+        for key in keys(text) {
+            picked = sessions.key(key);
+        }
+        (sessions, picked)
+    }
+
+    #[test]
+    fn a_session_is_found_and_taken_up_or_forked() {
+        assert_eq!(typed("<Enter>").1, Some(Picked::Resume("a1".to_owned())));
+        assert_eq!(typed("test<C-f>").1, Some(Picked::Fork("b2".to_owned())));
+        assert_eq!(typed("f").1, None);
+        assert_eq!(
+            typed("<Down><Down><Enter>").1,
+            Some(Picked::Resume("c3".to_owned()))
+        );
+        assert_eq!(typed("<Esc>").1, Some(Picked::Close));
+        assert_eq!(typed("xyzzy<Enter>").1, None);
+        assert_eq!(typed("xyzzy<C-f>").1, None);
+        let (mut sessions, _) = typed("");
+        let shown = screen(80, 8, |area, buf| {
+            sessions.layout(area);
+            sessions.render(area, buf, Theme::Colour);
+        });
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+    
+    ┌ Sessions ────────────────────────────────────────────────────────────────┐
+    │ find                                                              3 of 3 │
+    │ > fix the 字 parser␛[2J␊please                           1 turn, 2 h ago │
+    │   write a test (unfinished)                          3 turns, 4 days ago │
+    │   (nothing said yet)                                        0 turns, now │
+    └ Enter resume · Ctrl-F fork · Esc close · Up/Down move ───────────────────┘
+    "#);
+    }
+
+    #[test]
+    fn ages_are_said_as_people_do() {
+        let ages = [0, 59, 60, 7200, 172_799, 172_800].map(|s| age(Duration::from_secs(s)));
+        assert_eq!(
+            ages,
+            [
+                "now",
+                "now",
+                "1 min ago",
+                "2 h ago",
+                "47 h ago",
+                "2 days ago"
+            ]
+        );
     }
 }
