@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(
             lines(3, 8, 60),
             [
-                "\"is\"  thought  id 6269  4 of 11  position 103",
+                "\"is\"  thought  id 11097  4 of 11  position 103",
                 "22.3% (1.50 nats)  entropy 1.50 estimated",
                 "after 0.3 s  10.0 tokens/s around",
                 "›1  22.3% ██▎        \"is\"",
@@ -291,11 +291,11 @@ mod tests {
         assert_eq!(
             lines(10, 5, 30),
             [
-                "\"f\"  thought  id 1319  11 of 1…",
+                "\"f\"  thought  id 1319  11 of …",
                 "95.1% (0.05 nats)  entropy 0.…",
                 "after 1.0 s  10.0 tokens/s ar…",
                 "2 \"␣alt1\" 13.5%",
-                "3 \"␣alt2\" 5.0%",
+                "3 \"␣alt2\" 5.0%  4 \"␣alt3\" 1.8%",
             ]
         );
         assert_eq!(lines(2, 0, 30), Vec::<String>::new());

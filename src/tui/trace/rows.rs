@@ -261,3 +261,7 @@ pub fn cells_of(text: &str, from: usize, to: usize) -> impl Iterator<Item = (usi
         Some((place, cell))
     })
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -91,7 +91,7 @@ impl Trace {
         words.note(noted.id, &noted.bytes);
         let text = self.utf8.push(&noted.bytes);
         self.append(&text);
-        let (part, change) = self.parts.push(&noted.bytes);
+        let (part, changes) = self.parts.push(&noted.bytes);
         let top = &noted.top[..noted.top.len().min(ALTERNATIVES)];
         for (one, bytes) in top {
             words.note(one.id, bytes);
@@ -113,7 +113,7 @@ impl Trace {
             self.positions.push((at, noted.position));
         }
         self.loops.push(noted.id);
-        if let Some(change) = change {
+        for change in changes {
             self.change(change);
         }
     }

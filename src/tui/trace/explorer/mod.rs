@@ -5,6 +5,8 @@ mod act;
 mod keys;
 mod places;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
