@@ -65,13 +65,14 @@ pub fn trace_of(tokens: &[&[u8]]) -> (Trace, Vocabulary) {
     (trace, words)
 }
 
-/// A text as a tokenizer might cut it: words with the space before them.
+/// A text as a tokenizer might cut it: words with the space before them, line breaks by
+/// themselves.
 pub fn cut(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut from = 0;
-    let mut ends = text.char_indices().skip(1);
-    while let Some((at, c)) = ends.find(|(_, c)| matches!(c, ' ' | '\n')) {
-        if at > from && (c == '\n' || !text[from..at].ends_with('\n')) {
+    for (at, c) in text.char_indices().skip(1) {
+        let is_after_break = text[..at].ends_with('\n');
+        if (c == ' ' && !is_after_break) || (c == '\n') != is_after_break {
             tokens.push(&text[from..at]);
             from = at;
         }
