@@ -10,6 +10,8 @@ use crate::sandbox::sanitize;
 
 /// Columns between tab stops.
 const TAB: usize = 4;
+/// Bytes of a character that are drawn; a letter can have marks without end.
+const MOST: usize = 64;
 
 /// A character as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,11 @@ fn shown(raw: &str, column: usize) -> (Cow<'_, str>, usize) {
         }
         _ => {}
     }
+    let mut end = raw.len().min(MOST);
+    while !raw.is_char_boundary(end) {
+        end -= 1;
+    }
+    let raw = &raw[..end];
     let safe = sanitize::for_line(raw);
     match columns(&safe) {
         // A mark without a letter to stand on.
@@ -121,5 +128,7 @@ mod tests {
         assert_eq!(cells("\n\r\n"), shown(&[("", 0), ("", 0)]));
         assert_eq!(cells("\u{301}"), shown(&[("<U+0301>", 8)]));
         assert_eq!(cells("\u{200b}"), shown(&[("<U+200B>", 8)]));
+        let marked = format!("e{}", "\u{301}".repeat(1000));
+        assert_eq!(cells(&marked), [(marked[..63].to_owned(), 1)]);
     }
 }

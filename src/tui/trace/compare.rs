@@ -122,6 +122,11 @@ impl Compare {
         }
     }
 
+    /// Whether one of them is still being written.
+    pub fn has_live(&self) -> bool {
+        [self.left, self.right].contains(&TraceId::Live)
+    }
+
     fn is_wide(&self) -> bool {
         self.columns >= WIDE
     }
@@ -327,5 +332,21 @@ pub fn clear(area: Rect, buf: &mut Buffer) {
     let blank = " ".repeat(usize::from(area.width));
     for y in area.top()..area.bottom() {
         buf.set_string(area.x, y, &blank, Style::reset());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::trace::sample::trace;
+
+    #[test]
+    fn traces_part_at_the_first_token_that_differs() {
+        let tokens = |text: &[&str]| trace(text).0;
+        let one = tokens(&["a", " b", " c", " d"]);
+        assert_eq!(parting(&one, &tokens(&["a", " b", " x", " d"])), 2);
+        assert_eq!(parting(&one, &tokens(&["x", " b", " c", " d"])), 0);
+        assert_eq!(parting(&one, &tokens(&["a", " b"])), 2);
+        assert_eq!(parting(&one, &one), 4);
     }
 }

@@ -4,7 +4,7 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::heat::{LEVELS, Measure};
-use super::store::Trace;
+use super::store::{ALTERNATIVES, Choice, Trace};
 use super::vocabulary::Vocabulary;
 use crate::sandbox::sanitize;
 use crate::tui::text::{fit, line_width, width};
@@ -57,20 +57,21 @@ pub struct Detail<'a> {
 }
 
 impl Detail<'_> {
-    /// In `rows` lines of at most `columns` columns.
+    /// In at most `rows` lines of at most `columns` columns.
     pub fn lines(&self, rows: usize, columns: usize) -> Vec<Line<'static>> {
         if self.trace.is_empty() || rows == 0 {
             return Vec::new();
         }
         let mut lines = match rows {
             1 => vec![self.short()],
-            2..=3 => vec![self.what(), self.likely()],
-            _ => vec![self.what(), self.likely(), self.when()],
+            2..=4 => flow(self.facts(), rows - 1, columns),
+            5..=7 => flow(self.facts(), rows - 2, columns),
+            _ => flow(self.facts(), rows - ALTERNATIVES, columns),
         };
         let left = rows.saturating_sub(lines.len());
         match left {
             0 => {}
-            1..5 => lines.extend(self.joined(left, columns)),
+            1..ALTERNATIVES => lines.extend(flow(self.joined(), left, columns)),
             _ => lines.extend(self.listed()),
         }
         lines.truncate(rows);
@@ -95,11 +96,6 @@ impl Detail<'_> {
         Span::styled(name, style.add_modifier(Modifier::BOLD))
     }
 
-    fn chance(&self) -> String {
-        let logprob = self.trace.logprob(self.token);
-        format!("{} ({:.2} nats)", percent(logprob), -logprob)
-    }
-
     /// All that fits into one line.
     fn short(&self) -> Line<'static> {
         let mut spans = vec![
@@ -113,56 +109,50 @@ impl Detail<'_> {
                 self.heat(),
             ),
         ];
-        spans.extend(self.doubts());
+        for doubt in self.doubts() {
+            spans.extend([Span::raw(" "), doubt]);
+        }
         for (_, choice) in self.others() {
             spans.push(self.span(format!(" | {choice}"), Role::Dim));
         }
         Line::from(spans)
     }
 
-    fn what(&self) -> Line<'static> {
-        let trace = self.trace;
-        let facts = format!(
-            "  {}  id {}  {} of {}  position {}",
-            trace.part(self.token).name(),
-            trace.id(self.token),
-            self.token + 1,
-            trace.len(),
-            trace.position(self.token),
-        );
-        Line::from(vec![self.name(), self.span(facts, Role::Text)])
-    }
-
-    fn likely(&self) -> Line<'static> {
-        let mut spans = vec![
-            self.span(self.chance(), Role::Text),
-            self.span(
-                format!("  entropy {:.2}", self.trace.entropy(self.token)),
-                self.heat(),
-            ),
+    /// What is known of it, what matters most first.
+    fn facts(&self) -> Vec<Span<'static>> {
+        let (trace, token) = (self.trace, self.token);
+        let logprob = trace.logprob(token);
+        let chance = format!("{} ({:.2} nats)", percent(logprob), -logprob);
+        let mut facts = vec![
+            self.name(),
+            self.span(chance, Role::Text),
+            self.span(format!("entropy {:.2}", trace.entropy(token)), self.heat()),
         ];
-        spans.extend(self.doubts());
-        Line::from(spans)
+        facts.extend(self.doubts());
+        let seconds = f64::from(trace.millis(token)) / 1000.0;
+        facts.push(self.span(trace.part(token).name(), Role::Text));
+        let place = format!("{} of {}", token + 1, trace.len());
+        facts.push(self.span(place, Role::Text));
+        facts.push(self.span(format!("after {seconds:.1} s"), Role::Dim));
+        if let Some(speed) = speed(trace, token) {
+            let text = format!("{speed:.1} tokens/s around");
+            facts.push(self.span(text, Role::Dim));
+        }
+        let position = format!("position {}", trace.position(token));
+        facts.push(self.span(position, Role::Dim));
+        facts.push(self.span(format!("id {}", trace.id(token)), Role::Dim));
+        facts
     }
 
     fn doubts(&self) -> Vec<Span<'static>> {
         let mut spans = Vec::new();
         if !self.trace.is_exact(self.token) {
-            spans.push(self.span(" estimated", Role::Warning));
+            spans.push(self.span("estimated", Role::Warning));
         }
         if self.trace.is_forced(self.token) {
-            spans.push(self.span(" forced", Role::Warning));
+            spans.push(self.span("forced", Role::Warning));
         }
         spans
-    }
-
-    fn when(&self) -> Line<'static> {
-        let seconds = f64::from(self.trace.millis(self.token)) / 1000.0;
-        let mut text = format!("after {seconds:.1} s");
-        if let Some(speed) = speed(self.trace, self.token) {
-            text.push_str(&format!("  {speed:.1} tokens/s around"));
-        }
-        Line::from(self.span(text, Role::Dim))
     }
 
     /// The alternatives that were not chosen: number and text.
@@ -177,31 +167,18 @@ impl Detail<'_> {
         told.collect()
     }
 
-    /// The alternatives one after the other, in a few lines.
-    fn joined(&self, rows: usize, columns: usize) -> Vec<Line<'static>> {
-        let mut lines: Vec<String> = Vec::new();
-        for (number, choice) in self.others() {
-            let one = format!("{number} {choice}");
-            match lines.last_mut() {
-                Some(last) if width(last) + 2 + width(&one) <= columns => {
-                    last.push_str("  ");
-                    last.push_str(&one);
-                }
-                _ => lines.push(one),
-            }
-        }
-        lines.truncate(rows);
-        lines
-            .into_iter()
-            .map(|text| Line::from(self.span(text, Role::Dim)))
-            .collect()
+    /// The alternatives that were not chosen, by number.
+    fn joined(&self) -> Vec<Span<'static>> {
+        let others = self.others().into_iter();
+        let told = others.map(|(number, choice)| format!("{number} {choice}"));
+        told.map(|text| self.span(text, Role::Dim)).collect()
     }
 
     /// The alternatives with bars, one a line.
     fn listed(&self) -> Vec<Line<'static>> {
         let chosen = self.trace.id(self.token);
         let choices = self.trace.choices(self.token).into_iter().zip(1..);
-        let line = |(one, number): (super::store::Choice, usize)| {
+        let line = |(one, number): (Choice, usize)| {
             let is_chosen = one.id == chosen;
             let mark = if is_chosen { '›' } else { ' ' };
             let role = if is_chosen { Role::Text } else { Role::Dim };
@@ -214,6 +191,23 @@ impl Detail<'_> {
         };
         choices.map(line).collect()
     }
+}
+
+/// Pieces one after the other, in a few lines.
+fn flow(pieces: Vec<Span<'static>>, rows: usize, columns: usize) -> Vec<Line<'static>> {
+    const GAP: &str = "  ";
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for piece in pieces {
+        match lines.last_mut() {
+            Some(last) if line_width(last) + GAP.len() + width(&piece.content) <= columns => {
+                last.push_span(Span::raw(GAP));
+                last.push_span(piece);
+            }
+            _ => lines.push(Line::from(piece)),
+        }
+    }
+    lines.truncate(rows);
+    lines
 }
 
 /// A share of one as a bar of eighths.
@@ -278,9 +272,9 @@ mod tests {
         assert_eq!(
             lines(3, 8, 60),
             [
-                "\"is\"  thought  id 6269  4 of 11  position 103",
-                "22.3% (1.50 nats)  entropy 1.50 estimated",
-                "after 0.3 s  10.0 tokens/s around",
+                "\"is\"  22.3% (1.50 nats)  entropy 1.50  estimated  thought",
+                "4 of 11  after 0.3 s  10.0 tokens/s around  position 103",
+                "id 11097",
                 "›1  22.3% ██▎        \"is\"",
                 " 2  13.5% █▍         \"␣alt1\"",
                 " 3   5.0% ▌          \"␣alt2\"",
@@ -291,15 +285,14 @@ mod tests {
         assert_eq!(
             lines(10, 5, 30),
             [
-                "\"f\"  thought  id 1319  11 of 1…",
-                "95.1% (0.05 nats)  entropy 0.…",
-                "after 1.0 s  10.0 tokens/s ar…",
+                "\"f\"  95.1% (0.05 nats)",
+                "entropy 0.05  estimated",
+                "forced  thought  11 of 11",
                 "2 \"␣alt1\" 13.5%",
-                "3 \"␣alt2\" 5.0%",
+                "3 \"␣alt2\" 5.0%  4 \"␣alt3\" 1.8%",
             ]
         );
         assert_eq!(lines(2, 0, 30), Vec::<String>::new());
-        assert!(lines(10, 2, 80)[1].ends_with(" forced"));
     }
 
     #[test]

@@ -49,16 +49,15 @@ pub fn markdown(trace: &Trace, words: &Vocabulary) -> String {
     let mut part = None;
     for token in 0..trace.len() {
         let now = trace.part(token);
-        if now == Part::Markup {
-            continue;
-        }
         if part != Some(now) {
-            let name = now.name();
-            text.push_str(&format!(
-                "\n## {}{}\n\n",
-                name[..1].to_uppercase(),
-                &name[1..]
-            ));
+            let title = match now {
+                Part::Thought => "Thought",
+                Part::Answer => "Answer",
+                Part::Call => "Call",
+                Part::Markup => continue,
+            };
+            text.truncate(text.trim_end().len());
+            text.push_str(&format!("\n\n## {title}\n\n"));
             part = Some(now);
         }
         let is_bold = Measure::Entropy.level_of(trace, token) >= UNCERTAIN;
@@ -155,7 +154,7 @@ mod tests {
         let (head, table) = text.split_once("\n\n## Most uncertain\n\n").unwrap();
         let expected = "# Trace of an unfinished answer\n\n## Thought\n\n\
                         So it is **a\\_b****\\***\n\n## Answer\n\nYes\\|";
-        assert_eq!(head.replace("\n\n\n", "\n\n"), expected);
+        assert_eq!(head, expected);
         let first = table.lines().nth(2).unwrap();
         assert!(
             first.starts_with("| 5 | `\"*\"` | 5.0% | 3.00 | `\"␣alt1\"` 13.5%"),

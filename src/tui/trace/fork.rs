@@ -240,7 +240,7 @@ impl Fork {
             lines.push(styled(text, theme.style(role)));
         }
         let hint = match &self.input {
-            Input::Nothing => "Enter 1-5  t text  s seed  T temperature  Esc".to_owned(),
+            Input::Nothing => "1-5 t text s seed T temp Esc".to_owned(),
             Input::Text(text) => format!("text: {}▏", tail(text)),
             Input::Temperature(text) => format!("temperature: {}▏", tail(text)),
         };

@@ -10,8 +10,6 @@ use crate::agent::present::thousands;
 use crate::tui::text::styled;
 use crate::tui::theme::{Role, Theme};
 
-/// Nats that fill a cell of the line.
-const FULL: f32 = 4.0;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Repeats that are named.
 const NAMED: usize = 3;
@@ -97,8 +95,9 @@ impl Numbers {
             lines.push(styled(hint, theme.style(Role::Hint)));
         }
         let name = self.measure.name();
-        lines.push(text(format!("{name} from first to last:")));
-        lines.push(styled(self.sparkline(), theme.style(Role::Number)));
+        let most = self.line.iter().copied().fold(0.0, f32::max);
+        lines.push(text(format!("{name} from first to last, up to {most:.1}:")));
+        lines.push(styled(self.sparkline(most), theme.style(Role::Number)));
         let repeats = trace.repeats();
         for one in repeats.iter().take(NAMED) {
             let (from, to) = (one.from + 1, one.to);
@@ -111,9 +110,10 @@ impl Numbers {
         lines
     }
 
-    fn sparkline(&self) -> String {
+    /// A block for each share; `most` nats fill one.
+    fn sparkline(&self, most: f32) -> String {
         let bar = |nats: &f32| {
-            let full = (nats / FULL * BARS.len() as f32) as usize;
+            let full = (nats / most.max(f32::MIN_POSITIVE) * BARS.len() as f32) as usize;
             BARS[full.min(BARS.len() - 1)]
         };
         self.line.iter().map(bar).collect()
@@ -143,13 +143,13 @@ mod tests {
                 "markup        1 tokens    0.1 s  10.0 tokens/s",
                 "thinking: 98 tokens left",
                 "x close it now  + 512 more",
-                "entropy from first to last:",
-                "▁▄▂▂▃▃▁▄▂▂▃",
+                "entropy from first to last, up to 1.8:",
+                "▂▇▅▅█▂▇▅▅█▂",
                 "repeats itself: tokens 4-33, 30 times",
             ]
         );
         assert_eq!(lines(Some(None))[3], "thinking: no limit");
-        assert_eq!(lines(None)[3], "entropy from first to last:");
+        assert_eq!(lines(None)[3], "entropy from first to last, up to 1.8:");
         assert!(numbers.are_of(&trace, Measure::Entropy, 11));
         assert!(!numbers.are_of(&trace, Measure::Surprise, 11));
     }

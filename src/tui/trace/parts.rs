@@ -82,41 +82,40 @@ impl Parts {
     }
 
     /// The next token: its part, and what that says of the tokens before it.
-    pub fn push(&mut self, bytes: &[u8]) -> (Part, Option<Change>) {
+    pub fn push(&mut self, bytes: &[u8]) -> (Part, Vec<Change>) {
         let at = self.tokens;
         self.tokens += 1;
         let Some((marker, from)) = self.marker(bytes, at) else {
-            return (self.now, None);
+            return (self.now, Vec::new());
         };
-        let next = match (self.now, marker) {
+        self.now = match (self.now, marker) {
             (Part::Thought | Part::Answer, THINK) => Part::Thought,
             (Part::Thought | Part::Answer, THINK_CLOSE) => Part::Answer,
             (Part::Thought | Part::Answer, CALL) => Part::Call,
             (Part::Call, CALL_CLOSE) => Part::Answer,
             // Within a call other markers are part of a value.
-            (now, _) => return (now, None),
+            (now, _) => return (now, Vec::new()),
         };
-        self.now = next;
-        let mut change = Change {
+        let mut changes = vec![Change {
             from,
             to: at,
             part: Part::Markup,
-        };
+        }];
         match marker {
             // Reasoning that nothing opened began with the prompt.
             THINK_CLOSE if !self.reasoned && self.opening == Part::Answer => {
                 self.opening = Part::Thought;
-                change = Change {
+                changes.push(Change {
                     from: 0,
                     to: from,
                     part: Part::Thought,
-                };
+                });
             }
             THINK | THINK_CLOSE => {}
             _ => self.called = self.called.or(Some(from)),
         }
         self.reasoned |= matches!(marker, THINK | THINK_CLOSE);
-        (Part::Markup, (change.from < change.to).then_some(change))
+        (Part::Markup, changes)
     }
 
     /// The marker that ends with this token, and the token it begins with.
@@ -209,8 +208,8 @@ mod tests {
             all[change.from..change.to].fill(change.part);
         };
         for token in tokens {
-            let (part, change) = parts.push(token.as_bytes());
-            if let Some(change) = change {
+            let (part, changes) = parts.push(token.as_bytes());
+            for change in changes {
                 apply(&mut all, change);
             }
             all.push(part);

@@ -176,8 +176,12 @@ impl Rows {
 fn paragraphs(text: &str, known: usize, from: usize, found: &mut Vec<u32>) {
     let bytes = text.as_bytes();
     // Breaks before `from` count for what begins there.
-    let before = bytes[known..from].iter().rev();
-    let mut breaks = before.take_while(|byte| **byte == b'\n').count();
+    let before = bytes.get(known..from).unwrap_or_default();
+    let mut breaks = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'\n')
+        .count();
     for (at, byte) in bytes.iter().enumerate().skip(from) {
         match byte {
             b'\n' => breaks += 1,
@@ -261,3 +265,7 @@ pub fn cells_of(text: &str, from: usize, to: usize) -> impl Iterator<Item = (usi
         Some((place, cell))
     })
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! Traces for tests.
 
+use proptest::prelude::*;
+
 use super::parts::Part;
 use super::store::Trace;
 use super::vocabulary::Vocabulary;
@@ -63,17 +65,64 @@ pub fn trace_of(tokens: &[&[u8]]) -> (Trace, Vocabulary) {
     (trace, words)
 }
 
-/// A text as a tokenizer might cut it: words with the space before them.
+/// A text as a tokenizer might cut it: words with the space before them, line breaks by
+/// themselves.
 pub fn cut(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut from = 0;
-    let mut ends = text.char_indices().skip(1);
-    while let Some((at, c)) = ends.find(|(_, c)| matches!(c, ' ' | '\n')) {
-        if at > from && (c == '\n' || !text[from..at].ends_with('\n')) {
+    for (at, c) in text.char_indices().skip(1) {
+        let is_after_break = text[..at].ends_with('\n');
+        if (c == ' ' && !is_after_break) || (c == '\n') != is_after_break {
             tokens.push(&text[from..at]);
             from = at;
         }
     }
     tokens.push(&text[from..]);
     tokens
+}
+
+/// Any token: words, breaks, wide and joined characters, parts of characters, controls,
+/// markers.
+pub fn token() -> impl Strategy<Value = Vec<u8>> {
+    const TOKENS: [&str; 34] = [
+        "So",
+        " it",
+        " works",
+        ".",
+        ",",
+        "\n",
+        "\n\n",
+        " ",
+        "    ",
+        "\t",
+        "漢",
+        "字 ",
+        "漢字仮名",
+        "e",
+        "\u{301}",
+        "👩",
+        "\u{200d}",
+        "💻",
+        "🇩",
+        "🇪",
+        "\u{1b}[2J",
+        "\u{202e}",
+        "\u{200b}",
+        "\r",
+        "\r\n",
+        "\u{fe0f}",
+        "ﾞ",
+        "क्षि",
+        "<think>",
+        "</think>",
+        "<zyphra_tool_call>",
+        "</zyphra_tool_call>",
+        "\u{85}",
+        " supercalifragilistic",
+    ];
+    prop_oneof![
+        8 => proptest::sample::select(TOKENS.to_vec()).prop_map(|text| text.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..4),
+        1 => (0usize..4).prop_map(|at| "👩".as_bytes()[at..=at].to_vec()),
+    ]
 }

@@ -91,7 +91,7 @@ impl Trace {
         words.note(noted.id, &noted.bytes);
         let text = self.utf8.push(&noted.bytes);
         self.append(&text);
-        let (part, change) = self.parts.push(&noted.bytes);
+        let (part, changes) = self.parts.push(&noted.bytes);
         let top = &noted.top[..noted.top.len().min(ALTERNATIVES)];
         for (one, bytes) in top {
             words.note(one.id, bytes);
@@ -113,7 +113,7 @@ impl Trace {
             self.positions.push((at, noted.position));
         }
         self.loops.push(noted.id);
-        if let Some(change) = change {
+        for change in changes {
             self.change(change);
         }
     }
@@ -318,5 +318,61 @@ impl Trace {
 
     fn flags(&self, token: usize) -> u8 {
         self.flags.get(token).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tui::trace::sample::{noted, token, trace_of};
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_came(tokens in proptest::collection::vec(token(), 0..40)) {
+            let bytes: Vec<&[u8]> = tokens.iter().map(Vec::as_slice).collect();
+            let (mut trace, words) = trace_of(&bytes);
+            trace.finish(3, &Answer::default());
+            let whole = bytes.concat();
+            prop_assert_eq!(trace.text(), String::from_utf8_lossy(&whole));
+            let pieces: String = (0..trace.len()).map(|at| trace.token_text(at)).collect();
+            prop_assert_eq!(trace.text(), pieces);
+            for (at, bytes) in bytes.iter().enumerate() {
+                let mut expected = noted(at, bytes);
+                for (one, _) in &mut expected.top {
+                    one.logprob = f16::from_f32(one.logprob).to_f32();
+                }
+                // Ids of the sample are hashes: two may share one.
+                let is_first = |other: &&[u8]| noted(0, other).id == expected.id;
+                expected.bytes = bytes_of(&tokens, is_first);
+                expected.top[0].1 = expected.bytes.clone();
+                prop_assert_eq!(trace.noted(at, &words), expected);
+                if trace.start(at) < trace.end(at) {
+                    prop_assert_eq!(trace.token_at(trace.start(at)), at);
+                    prop_assert_eq!(trace.token_at(trace.end(at) - 1), at);
+                }
+            }
+        }
+    }
+
+    fn bytes_of(tokens: &[Vec<u8>], is: impl Fn(&&[u8]) -> bool) -> Vec<u8> {
+        let mut all = tokens.iter().map(Vec::as_slice);
+        all.find(is).map_or(Vec::new(), <[u8]>::to_vec)
+    }
+
+    #[test]
+    fn positions_may_jump() {
+        let mut words = Vocabulary::default();
+        let mut trace = Trace::new(Part::Thought);
+        let positions = [7, 8, 9, 30, 31, 5];
+        for (at, position) in positions.into_iter().enumerate() {
+            let mut one = noted(at, b"a");
+            one.position = position;
+            trace.push(&one, &mut words);
+        }
+        let kept: Vec<u32> = (0..6).map(|at| trace.position(at)).collect();
+        assert_eq!(kept, positions);
+        assert_eq!(trace.positions.len(), 3);
     }
 }

@@ -1,8 +1,10 @@
 //! A walk over a trace: its rows at a width, the cursor, what of it is in view, and
 //! whether both stay at the end while tokens come.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use super::cells;
 use super::motion::Direction;
 use super::rows::{Kind, Rows, cells_of};
 use super::store::Trace;
@@ -93,8 +95,33 @@ impl Walk {
     }
 
     /// The row that the cursor is in.
-    pub fn row(&self, trace: &Trace) -> usize {
-        self.rows.row_of(trace.start(self.cursor))
+    fn row(&self, trace: &Trace) -> usize {
+        self.row_of(trace, self.cursor)
+    }
+
+    fn row_of(&self, trace: &Trace, token: usize) -> usize {
+        self.rows.row_of(self.anchor(trace, token))
+    }
+
+    /// The byte that a token is at for moves by rows: its first one, but for a space or a
+    /// break that ends a row while the token goes on in the next.
+    fn anchor(&self, trace: &Trace, token: usize) -> usize {
+        let (mut at, end) = (trace.start(token), trace.end(token));
+        loop {
+            let row = self.rows.row_of(at);
+            let (Some((_, _, to)), Some((Kind::Text, ..))) =
+                (self.rows.row(row), self.rows.row(row + 1))
+            else {
+                return at;
+            };
+            let goes_on = cells::cell(trace.text(), at, 0).is_some_and(|cell| {
+                (cell.is_space() || cell.is_break()) && cell.to == to && to < end
+            });
+            if !goes_on {
+                return at;
+            }
+            at = to;
+        }
     }
 
     fn is_in_view(&self, trace: &Trace) -> bool {
@@ -156,24 +183,31 @@ impl Walk {
             return;
         }
         if let Some(token) = self.token_in(trace, target, goal) {
+            // One that is mostly in another row would lead there.
+            let token = match self.row_of(trace, token).cmp(&target) {
+                Ordering::Less if by > 0 => (token + 1).min(trace.len() - 1),
+                Ordering::Greater if by < 0 => token.saturating_sub(1),
+                Ordering::Less | Ordering::Equal | Ordering::Greater => token,
+            };
             self.land(trace, token);
         }
         self.goal = Some(goal);
     }
 
     /// Moves what is in view; the cursor stays.
-    pub fn scroll(&mut self, by: isize) {
+    pub fn scroll(&mut self, trace: &Trace, by: isize) {
         self.top = self.top.saturating_add_signed(by).min(self.last_top());
-        if self.top < self.last_top() {
-            self.follow = Follow::Stay;
-        }
+        let is_at_end = self.cursor + 1 >= trace.len() && self.top == self.last_top();
+        self.follow = match is_at_end {
+            true => Follow::End,
+            false => Follow::Stay,
+        };
     }
 
     /// The column in its row that the cursor's token begins at.
     fn column(&self, trace: &Trace) -> usize {
-        let row = self.row(trace);
-        let start = trace.start(self.cursor);
-        match self.rows.row(row) {
+        let start = self.anchor(trace, self.cursor);
+        match self.rows.row(self.rows.row_of(start)) {
             Some((Kind::Text, from, to)) => {
                 let mut cells = cells_of(trace.text(), from, to);
                 let cell = cells.find(|(_, cell)| cell.to > start);
@@ -291,3 +325,7 @@ impl Walk {
         (trace.token_at(from), trace.token_at(to))
     }
 }
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

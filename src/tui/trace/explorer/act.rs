@@ -58,6 +58,8 @@ impl Explorer {
             Act::ParagraphForward => self.paragraph(Direction::Forward),
             Act::First => self.go(0, Direction::Back),
             Act::Last => self.go(usize::MAX, Direction::Forward),
+            Act::TenthBack => self.tenth(Direction::Back),
+            Act::TenthForward => self.tenth(Direction::Forward),
             Act::NextUncertain => self.uncertain(Direction::Forward),
             Act::PreviousUncertain => self.uncertain(Direction::Back),
             Act::Search => {
@@ -151,6 +153,17 @@ impl Explorer {
         let direction = match by < 0 {
             true => Direction::Back,
             false => Direction::Forward,
+        };
+        self.go(token, direction);
+    }
+
+    /// Moves by a tenth of the trace.
+    fn tenth(&mut self, direction: Direction) {
+        let trace = self.trace();
+        let (cursor, by) = (self.walk.cursor(), (trace.len() / 10).max(1));
+        let token = match direction {
+            Direction::Back => cursor.saturating_sub(by),
+            Direction::Forward => cursor.saturating_add(by),
         };
         self.go(token, direction);
     }
@@ -427,7 +440,7 @@ impl Explorer {
             Open::Branches(list, order) => list.go(rows.signum(), order.len()),
             Open::Answers(list) => list.go(rows.signum(), self.answers.len()),
             Open::Nothing | Open::Search(_) | Open::Fork(_) | Open::Export => {
-                self.walk.scroll(rows);
+                self.walk.scroll(self.shelf.get(self.shown), rows);
             }
         }
     }

@@ -19,6 +19,8 @@ pub enum Act {
     StepForward,
     ParagraphBack,
     ParagraphForward,
+    TenthBack,
+    TenthForward,
     First,
     Last,
     NextUncertain,
@@ -83,6 +85,16 @@ pub const KEYS: &[Binding<Act>] = &[
     row(Act::StepForward, "a step on", &[Key::char(')')]),
     row(Act::ParagraphBack, "a paragraph back", &[Key::char('{')]),
     row(Act::ParagraphForward, "a paragraph on", &[Key::char('}')]),
+    row(
+        Act::TenthBack,
+        "a tenth of the trace back",
+        &[Key::char('K')],
+    ),
+    row(
+        Act::TenthForward,
+        "a tenth of the trace on",
+        &[Key::char('J')],
+    ),
     row(
         Act::First,
         "the first token",

@@ -5,6 +5,8 @@ mod act;
 mod keys;
 mod places;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -27,6 +29,7 @@ use super::vocabulary::Vocabulary;
 use super::walk::{Follow, Walk};
 use crate::agent::Answer;
 use crate::agent::session::Noted;
+use crate::tui::theme::Theme;
 
 /// What the application has to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +68,8 @@ pub enum Ask {
     Leave,
 }
 
+/// Tokens of a span whose routes are counted.
+const STRETCH: usize = 4096;
 /// Tokens that [`Ask::MoreThinking`] asks for.
 pub const MORE_THINKING: usize = 512;
 
@@ -122,6 +127,8 @@ pub struct Explorer {
     /// A line for the user until the next key.
     hint: Option<String>,
     size: (u16, u16),
+    /// Rows that what is below the text would fill.
+    wanted: usize,
 }
 
 impl Default for Explorer {
@@ -151,18 +158,23 @@ impl Explorer {
             numbers: None,
             hint: None,
             size: (0, 0),
+            wanted: 0,
         }
     }
 
     /// A live answer begins. Whoever walks in the one before stays there.
     pub fn begin(&mut self) {
         if self.shown == TraceId::Live {
+            let is_busy = self.walk.follow() == Follow::Stay || self.is_typing();
             match self.trace().entry() {
-                Some(entry) if self.walk.follow() == Follow::Stay => {
-                    self.shown = TraceId::Entry(entry);
-                }
+                Some(entry) if is_busy => self.shown = TraceId::Entry(entry),
                 _ => self.reset(Walk::default()),
             }
+        }
+        if let Open::Compare(compare) = &self.open
+            && compare.has_live()
+        {
+            self.open = Open::Nothing;
         }
         // Those of an answer that never became whole.
         self.bookmarks.retain(|(entry, _)| entry.is_some());
@@ -209,7 +221,8 @@ impl Explorer {
 
     /// Shows two traces beside each other.
     pub fn compare(&mut self, left: TraceId, right: TraceId) {
-        let compare = Compare::new(left, right, &self.shelf);
+        let kept = |id: TraceId| self.shelf.get(id).entry().map_or(id, TraceId::Entry);
+        let compare = Compare::new(kept(left), kept(right), &self.shelf);
         self.open = Open::Compare(Box::new(compare));
     }
 
@@ -280,6 +293,10 @@ impl Explorer {
     /// Lays out what is new; before a frame.
     pub fn layout(&mut self, width: u16, height: u16) {
         self.size = (width, height);
+        self.count();
+        self.wanted = self
+            .lines_below(usize::MAX, usize::from(width), Theme::Plain)
+            .len();
         let places = self.places();
         let trace = self.shelf.get(self.shown);
         let columns = usize::from(places.text.width).saturating_sub(1);
@@ -288,13 +305,26 @@ impl Explorer {
         self.search.look(trace.text());
         self.strip
             .layout(trace, self.measure, usize::from(places.strip.height));
-        let shares = usize::from(width);
+        if let Open::Compare(compare) = &mut self.open {
+            compare.layout(&self.shelf, usize::from(width), usize::from(height));
+        }
+    }
+
+    /// Counts the numbers anew where they are shown and out of date.
+    fn count(&mut self) {
+        let trace = self.shelf.get(self.shown);
+        let shares = usize::from(self.size.0);
         let are_known = |numbers: &Numbers| numbers.are_of(trace, self.measure, shares);
         if self.below == Below::Numbers && !self.numbers.as_ref().is_some_and(are_known) {
             self.numbers = Some(Numbers::of(trace, self.measure, shares));
         }
-        if let Open::Compare(compare) = &mut self.open {
-            compare.layout(&self.shelf, usize::from(width), usize::from(height));
+    }
+
+    /// Whether something is asked of the user about the trace that is shown.
+    fn is_typing(&self) -> bool {
+        match self.open {
+            Open::Search(_) | Open::Fork(_) | Open::Export => true,
+            Open::Nothing | Open::Branches(..) | Open::Answers(_) | Open::Compare(_) => false,
         }
     }
 
@@ -331,10 +361,13 @@ impl Explorer {
         Some((from.min(cursor), from.max(cursor) + 1))
     }
 
-    /// The span, or else the paragraph.
+    /// The span, or else the paragraph: what of it is near the cursor, as routes of a
+    /// whole trace would take too long to count for a frame.
     fn stretch(&self) -> (usize, usize) {
-        self.span()
-            .unwrap_or_else(|| self.walk.paragraph(self.trace()))
+        let paragraph = || self.walk.paragraph(self.trace());
+        let (from, to) = self.span().unwrap_or_else(paragraph);
+        let from = from.max((self.walk.cursor() + 1).saturating_sub(STRETCH));
+        (from, to.min(from + STRETCH))
     }
 
     fn experts(&self) -> usize {

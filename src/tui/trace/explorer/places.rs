@@ -65,13 +65,13 @@ impl Explorer {
             18..=27 => 5,
             _ => 8,
         };
-        let wanted = match (&self.open, self.below) {
-            (Open::Fork(_), _) => 7,
-            (_, Below::Token) => return token,
-            (_, Below::Routes) => 24,
-            (_, Below::Numbers) => 12,
-        };
-        // What was asked for may take most of a small pane.
-        wanted.min((rest * 3 / 5).max(rest.min(3)))
+        match (&self.open, self.below) {
+            (Open::Fork(_), _) | (_, Below::Routes | Below::Numbers) => {
+                // What was asked for may take most of a small pane.
+                let wanted = u16::try_from(self.wanted).unwrap_or(u16::MAX);
+                wanted.min((rest * 3 / 5).max(rest.min(3)))
+            }
+            (_, Below::Token) => token,
+        }
     }
 }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Below, Explorer, Focus, Open};
 use crate::agent::present::thousands;
-use crate::tui::text::{styled, wrap};
+use crate::tui::text::{line_width, styled, wrap};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::trace::branches;
 use crate::tui::trace::compare::clear;
@@ -71,13 +71,13 @@ impl Explorer {
         match &self.open {
             Open::Branches(chosen, order) => {
                 let rows = branches::rows(&self.branches, order);
-                let title = "Branches: Enter looks, k keeps, c compares";
+                let title = "Branches: Enter look, k keep, c compare";
                 chosen.render(title, &rows, list, buf, theme);
             }
             Open::Answers(chosen) => {
                 let row = |one: &crate::tui::trace::AnswerRef| (one.line(), Role::Text);
                 let rows: Vec<(String, Role)> = self.answers.iter().map(row).collect();
-                chosen.render("Answers: Enter looks", &rows, list, buf, theme);
+                chosen.render("Answers: Enter look", &rows, list, buf, theme);
             }
             Open::Nothing | Open::Search(_) | Open::Fork(_) | Open::Export | Open::Compare(_) => {}
         }
@@ -85,42 +85,41 @@ impl Explorer {
 
     /// Which trace it is, and whether its end is followed.
     fn head(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        if area.is_empty() {
+            return;
+        }
         let trace = self.trace();
-        let columns = usize::from(area.width);
-        let name = match trace.entry() {
-            Some(entry) => {
-                let known = self.answers.iter().find(|one| one.entry == entry);
-                known.map_or_else(
-                    || format!("answer {entry}"),
-                    |one| format!("turn {}, answer {}", one.turn, one.number),
-                )
-            }
-            None if trace.is_empty() => "reasoning".to_owned(),
-            None => "being written".to_owned(),
+        let is_running = trace.entry().is_none() && !trace.is_empty();
+        let (name, role) = match (trace.entry(), self.walk.follow()) {
+            (None, _) if trace.is_empty() => ("reasoning".to_owned(), Role::Heading),
+            (None, Follow::End) => ("live".to_owned(), Role::Heading),
+            (None, Follow::Stay) => ("live below, G follows".to_owned(), Role::Warning),
+            (Some(entry), _) => (self.title(entry), Role::Heading),
         };
-        let tokens = thousands(trace.len());
-        let mut line = vec![Span::styled(name, theme.style(Role::Heading))];
+        let mut line = vec![Span::styled(name, theme.style(role))];
+        if trace.entry().is_some() && self.shelf.is_running() {
+            let text = "  F: the live answer";
+            line.push(Span::styled(text, theme.style(Role::Warning)));
+        }
         if !trace.is_empty() {
-            let text = format!("  {tokens} tokens");
+            let text = format!("  {} tokens", thousands(trace.len()));
             line.push(Span::styled(text, theme.style(Role::Text)));
         }
-        let is_running = trace.entry().is_none() && !trace.is_empty();
         if let Some(speed) = speed(trace, trace.len().saturating_sub(1)).filter(|_| is_running) {
             line.push(Span::styled(
                 format!("  {speed:.1}/s"),
                 theme.style(Role::Dim),
             ));
         }
-        let away = match (self.shown, self.walk.follow()) {
-            (TraceId::Live, Follow::End) => "",
-            (TraceId::Live, Follow::Stay) if is_running => "  live below, G follows",
-            (TraceId::Live, Follow::Stay) => "",
-            (TraceId::Entry(_), _) if self.shelf.is_running() => "  F: the live answer",
-            (TraceId::Entry(_), _) => "",
-        };
-        line.push(Span::styled(away, theme.style(Role::Warning)));
-        let line = cut(Line::from(line), columns);
-        buf.set_line(area.x, area.y, &line, area.width * area.height.min(1));
+        let line = cut(Line::from(line), usize::from(area.width));
+        buf.set_line(area.x, area.y, &line, area.width);
+    }
+
+    fn title(&self, entry: u64) -> String {
+        match self.answers.iter().find(|one| one.entry == entry) {
+            Some(one) => format!("turn {}, answer {}", one.turn, one.number),
+            None => format!("answer {entry}"),
+        }
     }
 
     fn text(&self, area: Rect, buf: &mut Buffer, theme: Theme, focus: Focus) {
@@ -180,14 +179,14 @@ impl Explorer {
                 let text = "write the trace as j JSON, m Markdown, Esc not at all";
                 styled(text, theme.style(Role::Hint))
             }
-            (None, _) => self.levels(theme),
+            (None, _) => self.levels(usize::from(area.width), theme),
         };
         let line = cut(line, usize::from(area.width));
         buf.set_line(area.x, area.y, &line, area.width);
     }
 
-    /// `entropy · .1 - .5 = 1.2 # 2.2 nats`, each in its own look.
-    fn levels(&self, theme: Theme) -> Line<'static> {
+    /// `entropy ·0.1 -0.5 =1.2 #2.2 nats`, each in its own look.
+    fn levels(&self, columns: usize, theme: Theme) -> Line<'static> {
         let mut spans = vec![Span::styled(self.measure.name(), theme.style(Role::Dim))];
         for (level, one) in LEVELS.iter().enumerate().skip(1) {
             let from = self.measure.from(level);
@@ -197,8 +196,12 @@ impl Explorer {
                 theme.style(one.role),
             ));
         }
-        spans.push(Span::styled(" nats", theme.style(Role::Dim)));
-        Line::from(spans)
+        let mut line = Line::from(spans);
+        const UNIT: &str = " nats";
+        if line_width(&line) + UNIT.len() <= columns {
+            line.push_span(Span::styled(UNIT, theme.style(Role::Dim)));
+        }
+        line
     }
 
     fn below(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
@@ -207,14 +210,28 @@ impl Explorer {
         }
         clear(area, buf);
         let (rows, columns) = (usize::from(area.height), usize::from(area.width));
+        let lines = self.lines_below(rows, columns, theme);
+        for (line, y) in lines.into_iter().zip(area.y..area.bottom()) {
+            buf.set_line(area.x, y, &cut(line, columns), area.width);
+        }
+    }
+
+    /// What is below the text, for so many rows; there may be more lines.
+    pub(super) fn lines_below(
+        &self,
+        rows: usize,
+        columns: usize,
+        theme: Theme,
+    ) -> Vec<Line<'static>> {
         let trace = self.trace();
-        let lines = match (&self.open, self.below) {
-            (Open::Fork(fork), _) => short(fork.lines(trace, self.shelf.words(), theme), rows),
+        let (words, token) = (self.shelf.words(), self.walk.cursor());
+        match (&self.open, self.below) {
+            (Open::Fork(fork), _) => short(fork.lines(trace, words, theme), rows),
             (_, Below::Token) => {
                 let detail = Detail {
                     trace,
-                    words: self.shelf.words(),
-                    token: self.walk.cursor(),
+                    words,
+                    token,
                     measure: self.measure,
                     theme,
                 };
@@ -223,7 +240,7 @@ impl Explorer {
             (_, Below::Routes) => {
                 let lanes = Lanes {
                     trace,
-                    token: self.walk.cursor(),
+                    token,
                     span: self.stretch(),
                     experts: self.experts(),
                     theme,
@@ -236,9 +253,6 @@ impl Explorer {
                 let numbers = self.numbers.as_ref();
                 numbers.map_or(Vec::new(), |numbers| numbers.lines(trace, budget, theme))
             }
-        };
-        for (line, y) in lines.into_iter().zip(area.y..area.bottom()) {
-            buf.set_line(area.x, y, &cut(line, columns), area.width);
         }
     }
 }
