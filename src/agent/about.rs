@@ -7,7 +7,6 @@ use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
-use super::settings::THINKING_BUDGET;
 use crate::bundle::Tokenizer;
 use crate::chat::{Start, Thinking};
 use crate::config::UserCommands;
@@ -30,8 +29,8 @@ pub struct Glance {
     pub session: String,
     pub workspace: PathBuf,
     pub thinking: Thinking,
-    /// Tokens of reasoning in one answer.
-    pub thinking_budget: usize,
+    /// Tokens of reasoning in one answer; `None` if the model has no reasoning.
+    pub thinking_budget: Option<usize>,
     /// Positions the model may use.
     pub window: usize,
     /// Commands that run in the background.
@@ -107,7 +106,7 @@ impl Agent {
             session: self.session.id().to_owned(),
             workspace: self.settings.workspace.clone(),
             thinking: self.model.thinking,
-            thinking_budget: THINKING_BUDGET,
+            thinking_budget: self.thinking_budget(),
             window: self.model.context,
             jobs: self
                 .toolbox

@@ -36,49 +36,7 @@ pub struct Parted {
 impl Agent {
     /// All branches, in the order in which they were gone on with last.
     pub fn branches(&self) -> Vec<Branch> {
-        let journal = self.session.journal();
-        let entries = journal.entries();
-        let mut first = BTreeMap::new();
-        for entry in entries {
-            first.entry(entry.parent).or_insert(entry.id);
-        }
-        let ends = entries.iter().filter(|e| !first.contains_key(&Some(e.id)));
-        let branch = |end: &Entry| {
-            let path = path_to(entries, Some(end.id));
-            // A fork that nothing else follows beside it only made that entry the head.
-            let parts = |entry: &&Entry| match &entry.kind {
-                Kind::Fork { opening, .. } => {
-                    opening.is_some() || first.get(&entry.parent) != Some(&entry.id)
-                }
-                _ => false,
-            };
-            let at = path.iter().rposition(parts);
-            let (before, own) = path.split_at(at.map_or(0, |at| at + 1));
-            let opening = match before.last().map(|entry| &entry.kind) {
-                Some(Kind::Fork { opening, .. }) => opening.as_ref(),
-                _ => None,
-            };
-            let answers = own.iter().filter_map(|entry| match &entry.kind {
-                Kind::Assistant(answer) => Some(answer.ids.len()),
-                _ => None,
-            });
-            Branch {
-                entry: end.id,
-                parted: before.last().map(|fork| Parted {
-                    entry: opening.map_or(fork.parent.unwrap_or(0), |opening| opening.of),
-                    token: opening.map(|opening| opening.kept),
-                }),
-                put: opening.map_or(String::new(), |opening| self.text_of(&opening.ids)),
-                message: match opening {
-                    Some(_) => message(before),
-                    None => message(&path),
-                },
-                head: journal.head() == Some(end.id),
-                answers: answers.clone().count(),
-                tokens: answers.sum(),
-            }
-        };
-        ends.map(branch).collect()
+        branches(self.session.journal().entries(), &|ids| self.text_of(ids))
     }
 
     fn text_of(&self, ids: &[u32]) -> String {
@@ -86,6 +44,52 @@ impl Agent {
         let bytes: Vec<u8> = ids.iter().flat_map(bytes).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// The branches of a log. `text` says what tokens are.
+pub fn branches(entries: &[Entry], text: &dyn Fn(&[u32]) -> String) -> Vec<Branch> {
+    let head = entries.last().map(|last| last.id);
+    let mut first = BTreeMap::new();
+    for entry in entries {
+        first.entry(entry.parent).or_insert(entry.id);
+    }
+    let ends = entries.iter().filter(|e| !first.contains_key(&Some(e.id)));
+    let branch = |end: &Entry| {
+        let path = path_to(entries, Some(end.id));
+        // A fork that nothing else follows beside it only made that entry the head.
+        let parts = |entry: &&Entry| match &entry.kind {
+            Kind::Fork { opening, .. } => {
+                opening.is_some() || first.get(&entry.parent) != Some(&entry.id)
+            }
+            _ => false,
+        };
+        let at = path.iter().rposition(parts);
+        let (before, own) = path.split_at(at.map_or(0, |at| at + 1));
+        let opening = match before.last().map(|entry| &entry.kind) {
+            Some(Kind::Fork { opening, .. }) => opening.as_ref(),
+            _ => None,
+        };
+        let answers = own.iter().filter_map(|entry| match &entry.kind {
+            Kind::Assistant(answer) => Some(answer.ids.len()),
+            _ => None,
+        });
+        Branch {
+            entry: end.id,
+            parted: before.last().map(|fork| Parted {
+                entry: opening.map_or(fork.parent.unwrap_or(0), |opening| opening.of),
+                token: opening.map(|opening| opening.kept),
+            }),
+            put: opening.map_or(String::new(), |opening| text(&opening.ids)),
+            message: match opening {
+                Some(_) => message(before),
+                None => message(&path),
+            },
+            head: head == Some(end.id),
+            answers: answers.clone().count(),
+            tokens: answers.sum(),
+        }
+    };
+    ends.map(branch).collect()
 }
 
 /// The last user's message of a path.

@@ -43,7 +43,7 @@ pub use crate::chat::{Owner, Thinking};
 pub use crate::generate::{Nudge, ThinkingKey, ThinkingKeys};
 pub use about::Glance;
 pub use branch::{ForkAt, With};
-pub use branches::{Branch, Parted};
+pub use branches::{Branch, Parted, branches};
 pub use context::Meter;
 pub use conversation::Pinnable;
 pub use driver::Agent;

@@ -21,7 +21,7 @@ use super::trace::Explorer;
 use super::transcript::Transcript;
 use crate::agent::session::{Sessions, path_to};
 use crate::agent::slash::Way;
-use crate::agent::{Entry, Glance, Meter};
+use crate::agent::{Branch, Entry, Glance, Meter, ThinkingKeys};
 use crate::generate::PromptUsage;
 use crate::sandbox::Workspace;
 
@@ -56,8 +56,10 @@ pub enum Pane {
 pub struct Place {
     pub sessions: Option<Sessions>,
     pub workspace: Arc<Workspace>,
-    /// All of the log.
+    pub thinking: ThinkingKeys,
+    /// All of the log, and its branches if there are several.
     pub entries: Vec<Entry>,
+    pub branches: Vec<Branch>,
 }
 
 impl Place {

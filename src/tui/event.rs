@@ -4,7 +4,7 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::driver::{Chore, Finished, Job, Report};
-use crate::agent::{Approval, Exit};
+use crate::agent::{Approval, Exit, ThinkingKeys};
 
 /// Something that happened.
 pub enum Event {
@@ -38,6 +38,9 @@ pub enum Effect {
     Answer(Approval),
     /// Stop the turn that runs.
     Stop,
+    /// Lets the model answer now, or think on for so many tokens.
+    CloseThinking(ThinkingKeys),
+    MoreThinking(ThinkingKeys, usize),
     /// To the clipboard.
     Copy(String),
     /// Into the user's editor.

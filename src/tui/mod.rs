@@ -5,6 +5,7 @@
 
 mod activity;
 pub mod app;
+mod branching;
 pub mod composer;
 pub mod driver;
 pub mod event;

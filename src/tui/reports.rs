@@ -42,7 +42,8 @@ impl App {
                 self.confirm(Asked::Overwrite(way), question, &text, now);
                 Vec::new()
             }
-            Report::Idle(glance) => {
+            Report::Idle(glance, branches) => {
+                self.set_branches(branches);
                 self.glance = Some(*glance);
                 self.turn_since = None;
                 self.set_phase(Phase::Idle);
@@ -62,11 +63,12 @@ impl App {
             entries,
             sessions,
             workspace,
+            thinking,
             commands,
             unfinished,
         } = opened;
         self.explorer.set_experts(glance.experts);
-        self.explorer.note_thinking(Some(glance.thinking_budget));
+        self.explorer.note_thinking(glance.thinking_budget);
         self.composer.set_commands(&commands);
         self.glance = Some(glance);
         self.meter = None;
@@ -74,7 +76,9 @@ impl App {
         let place = Place {
             sessions,
             workspace,
+            thinking,
             entries,
+            branches: Vec::new(),
         };
         let path = place.path();
         self.transcript.load(&path);

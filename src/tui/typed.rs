@@ -18,7 +18,7 @@ use super::trace::TraceId;
 use super::trace::export::Format;
 use super::{help, trace, transcript};
 use crate::agent::slash::{self, Action};
-use crate::agent::{Approval, Exit, Kind};
+use crate::agent::{Approval, Exit, ForkAt, Kind, ThinkingKeys, With};
 
 const ESCAPE: Key = Key::new(KeyCode::Esc);
 
@@ -357,16 +357,39 @@ impl App {
                 self.say_briefly("copied", now);
                 vec![Effect::Copy(text)]
             }
-            trace::Ask::ReadTrace(entry) => self.show_trace(entry),
+            trace::Ask::ReadTrace(entry) => self.show_trace(self.answer_of(entry)),
             trace::Ask::Widen => self.act(Act::Grow, now),
             trace::Ask::Narrow => self.act(Act::Shrink, now),
             trace::Ask::Export(format) => self.export(format),
-            trace::Ask::Compare { left, right } => self.compare(left, right),
-            trace::Ask::Fork { .. }
-            | trace::Ask::KeepBranch(_)
-            | trace::Ask::CloseThinking
-            | trace::Ask::MoreThinking => Vec::new(),
+            trace::Ask::Compare { left, right } => {
+                self.compare(self.answer_of(left), self.answer_of(right))
+            }
+            trace::Ask::Fork { entry, token, with } => {
+                let with = match with {
+                    trace::With::Token(id) => With::Token(id),
+                    trace::With::Text(text) => With::Text(text),
+                    trace::With::Resample { seed, temperature } => {
+                        With::Resample { seed, temperature }
+                    }
+                };
+                self.begin_work("one moment", now);
+                self.explorer.follow();
+                vec![Effect::Job(Job::Fork(ForkAt { entry, token, with }))]
+            }
+            trace::Ask::KeepBranch(entry) => {
+                self.begin_work("one moment", now);
+                vec![Effect::Job(Job::Keep(entry))]
+            }
+            trace::Ask::CloseThinking => self.thinking(Effect::CloseThinking),
+            trace::Ask::MoreThinking => {
+                self.thinking(|keys| Effect::MoreThinking(keys, trace::MORE_THINKING))
+            }
         }
+    }
+
+    fn thinking(&self, effect: impl FnOnce(ThinkingKeys) -> Effect) -> Vec<Effect> {
+        let keys = self.place.as_ref().map(|place| place.thinking.clone());
+        keys.map(effect).into_iter().collect()
     }
 
     /// Two answers side by side, once both are here.

@@ -11,7 +11,10 @@ use super::Incoming;
 use super::inbox::Outbox;
 use crate::agent::session::{Noted, Sessions};
 use crate::agent::slash::{Action, Obeyed, Way};
-use crate::agent::{Agent, Approval, Entry, Event, Exit, Front, Glance, Question};
+use crate::agent::{
+    Agent, Approval, Branch, Entry, Event, Exit, ForkAt, Front, Glance, Kind, Question,
+    ThinkingKeys,
+};
 use crate::bundle::Tokenizer;
 use crate::sandbox::Workspace;
 use crate::undo::Force;
@@ -39,6 +42,10 @@ pub enum Job {
     Edit(usize, String),
     /// Open another bundle.
     Model(PathBuf),
+    /// Go on differently from a token.
+    Fork(ForkAt),
+    /// The session goes on with the branch that ends with this entry.
+    Keep(u64),
 }
 
 /// What the agent reports.
@@ -56,8 +63,8 @@ pub enum Report {
     Said(String),
     /// What undo or redo would overwrite.
     Conflicts(Way, String),
-    /// A job is done.
-    Idle(Box<Glance>),
+    /// A job is done; the session's branches, if there are several.
+    Idle(Box<Glance>, Vec<Branch>),
 }
 
 /// A conversation as it begins, or goes on.
@@ -70,6 +77,8 @@ pub struct Opened {
     pub sessions: Option<Sessions>,
     /// The folder that tools work in.
     pub workspace: Arc<Workspace>,
+    /// What ends the model's thinking, or lets it go on.
+    pub thinking: ThinkingKeys,
     /// The user's own commands, with what they are for.
     pub commands: Vec<(String, String)>,
     /// A turn was cut off and is being finished.
@@ -181,6 +190,7 @@ impl Wire {
             banner: agent.describe(),
             notices: agent.notices(),
             entries: agent.session().journal().entries().to_vec(),
+            thinking: agent.thinking_keys(),
             sessions: agent.sessions().cloned(),
             workspace: agent.workspace(),
             commands: commands
@@ -202,7 +212,12 @@ impl Wire {
     }
 
     fn idle(&self, agent: &Agent) {
-        self.report(Report::Idle(Box::new(agent.glance())));
+        let forks = |entry: &Entry| matches!(entry.kind, Kind::Fork { .. });
+        let branches = match agent.session().journal().entries().iter().any(forks) {
+            true => agent.branches(),
+            false => Vec::new(),
+        };
+        self.report(Report::Idle(Box::new(agent.glance()), branches));
     }
 
     fn perform(&mut self, agent: &mut Agent, job: Job) {
@@ -227,6 +242,16 @@ impl Wire {
                 }
                 Err(why) => self.report(Report::Said(why)),
             },
+            Job::Fork(at) => {
+                if let Err(why) = agent.fork_at(&at, self) {
+                    self.report(Report::Said(why));
+                }
+            }
+            Job::Keep(entry) => {
+                if let Err(why) = agent.keep_branch(entry, self) {
+                    self.report(Report::Said(why));
+                }
+            }
             // The loop's.
             Job::Model(_) => {}
         }

@@ -230,6 +230,8 @@ impl Program {
                 Effect::Stop => {
                     self.stop.stop_turn();
                 }
+                Effect::CloseThinking(keys) => keys.close_thinking(),
+                Effect::MoreThinking(keys, tokens) => keys.more_thinking(tokens),
                 Effect::Copy(text) => self.copy(&text)?,
                 Effect::Edit(text) => {
                     let edited = self.lend(|edit| edit(&text))?;

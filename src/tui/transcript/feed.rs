@@ -176,7 +176,12 @@ impl Transcript {
 
     fn resulted(&mut self, result: &ToolResult, at: Option<Instant>) {
         match self.card(&result.call_id) {
-            Some(card) => card.finish(result, at),
+            Some(card) => {
+                if !result.change.is_empty() {
+                    card.change(&result.change);
+                }
+                card.finish(result, at);
+            }
             // Of a call that could not be read.
             None => self.fail(&result.output),
         }
