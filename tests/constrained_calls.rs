@@ -168,6 +168,7 @@ impl Model {
             thinking: None,
             nudges: Vec::new(),
             keys: ThinkingKeys::default(),
+            pause: Cancel::default(),
             given: Vec::new(),
             boundaries: Vec::new(),
             constraint,
@@ -183,10 +184,8 @@ impl Model {
                     );
                 }
                 Event::Failed(why) => panic!("{why}"),
-                Event::Notice(_)
-                | Event::Prefill { .. }
-                | Event::Started(_)
-                | Event::Nudged(_) => {}
+                Event::Notice(_) | Event::Prefill { .. } | Event::Started(_) | Event::Nudged(_) => {
+                }
             }
         }
         tokens
@@ -407,6 +406,7 @@ fn without_a_grammar_such_calls_do_not_fit() {
                 thinking: None,
                 nudges: Vec::new(),
                 keys: ThinkingKeys::default(),
+                pause: Cancel::default(),
                 given: Vec::new(),
                 boundaries: Vec::new(),
                 constraint: None,

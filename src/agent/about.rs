@@ -6,6 +6,7 @@ use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
+use super::steer::Steer;
 use crate::bundle::Tokenizer;
 use crate::chat::{Start, Thinking};
 use crate::config::UserCommands;
@@ -80,6 +81,11 @@ impl Agent {
     /// The bundle's tokenizer.
     pub fn tokenizer(&self) -> Arc<Tokenizer> {
         Arc::clone(&self.model.tokenizer)
+    }
+
+    /// Says something to the turn that is running.
+    pub fn steer(&self) -> Steer {
+        self.model.steer.clone()
     }
 
     /// Closes the reasoning of the answer that is being written, or lets it go on.
