@@ -7,6 +7,7 @@ use super::context::Meter;
 use super::driver::Agent;
 use super::model::Stats;
 use super::session::Session;
+use super::steer::Steer;
 use crate::bundle::Tokenizer;
 use crate::chat::{Start, Thinking};
 use crate::config::UserCommands;
@@ -129,6 +130,11 @@ impl Agent {
     /// The bundle's tokenizer.
     pub fn tokenizer(&self) -> Arc<Tokenizer> {
         Arc::clone(&self.model.tokenizer)
+    }
+
+    /// Says something to the turn that is running.
+    pub fn steer(&self) -> Steer {
+        self.model.steer.clone()
     }
 
     /// Closes the reasoning of the answer that is being written, or lets it go on.

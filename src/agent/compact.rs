@@ -74,6 +74,7 @@ impl Agent {
                 .answer(place, prepared, max_tokens, cancel, front)
         });
         match answered {
+            Ok((answer, _)) if answer.never_began() => {}
             Ok((answer, usage)) => {
                 self.record(Kind::Assistant(answer), front);
                 if let Some(usage) = usage {
@@ -266,7 +267,7 @@ impl Agent {
         match answer.finish {
             Finish::Stop => {}
             Finish::Context => return Err("there is no room to write it".into()),
-            Finish::MaxTokens | Finish::Loop | Finish::Cancelled => {
+            Finish::MaxTokens | Finish::Loop | Finish::Cancelled | Finish::Steered => {
                 return Err("it did not come to an end".into());
             }
         }

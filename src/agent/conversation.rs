@@ -11,6 +11,8 @@ use crate::chat::{Message, Owner, Parts, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     User,
+    /// The user, within a turn.
+    Steer,
     Assistant,
     Tool,
     /// What stands for messages that were left out.
@@ -88,14 +90,13 @@ impl Conversation {
     /// A user's message with what goes along.
     pub fn user(&mut self, entry: u64, text: &str, before: Vec<Piece>, attached: &[FileText]) {
         self.users.push((entry, text.to_owned()));
-        let files = attached
-            .iter()
-            .map(|file| (Owner::Files, file.as_attachment()));
-        let pieces = before
-            .into_iter()
-            .chain([(Owner::History, text.to_owned())])
-            .chain(files);
+        let pieces = before.into_iter().chain(with_files(text, attached));
         self.said(entry, Said::User, pieces.collect());
+    }
+
+    /// What the user said within a turn.
+    pub fn steer(&mut self, entry: u64, text: &str, attached: &[FileText]) {
+        self.said(entry, Said::Steer, with_files(text, attached).collect());
     }
 
     fn said(&mut self, entry: u64, said: Said, pieces: Vec<Piece>) {
@@ -183,7 +184,7 @@ impl Conversation {
             }
             let loose = match origin.said {
                 Said::User => !self.is_pinned(origin.entry),
-                Said::Assistant | Said::Tool => true,
+                Said::Steer | Said::Assistant | Said::Tool => true,
                 // These are newer than what they stand before.
                 Said::Note | Said::Memory => continue,
             };
@@ -249,7 +250,7 @@ impl Conversation {
                 }
                 Said::User if self.pins.contains(&origin.entry) => Some((message, origin)),
                 Said::User if self.is_task(origin.entry) => Some(without_files(&message, origin)),
-                Said::User | Said::Assistant | Said::Tool => {
+                Said::User | Said::Steer | Said::Assistant | Said::Tool => {
                     memory.extend(pieces(&message, &origin.parts, Owner::Memory));
                     None
                 }
@@ -298,6 +299,12 @@ impl Conversation {
             *length = text.len();
         }
     }
+}
+
+/// A message's words, then its files.
+fn with_files(text: &str, attached: &[FileText]) -> impl Iterator<Item = Piece> {
+    let files = { attached.iter() }.map(|file| (Owner::Files, file.as_attachment()));
+    std::iter::once((Owner::History, text.to_owned())).chain(files)
 }
 
 /// Those pieces of a message that are an owner's.

@@ -13,6 +13,7 @@ use super::memory::ProjectMemory;
 use super::model::{Model, Stats};
 use super::session::{BundleName, Chosen, Journal, Session, Sessions};
 use super::settings::{Settings, default_thinking, draw_seed};
+use super::steer::Steer;
 use super::stop::Stop;
 use super::system;
 use crate::bundle::{Bundle, Persona, ThinkingSupport};
@@ -111,6 +112,7 @@ impl Agent {
             thinking,
             sampling: settings.sampling(persona.as_ref(), thinking, seed),
             keys: ThinkingKeys::default(),
+            steer: Steer::default(),
             run: None,
             stats: Stats::default(),
         };
@@ -170,15 +172,19 @@ impl Agent {
     /// One user message and everything that follows from it. The last event is
     /// `Done`, which is also returned.
     pub fn turn(&mut self, text: &str, front: &mut dyn Front) -> Done {
-        let expanded = self.commands.expand(text);
-        let text = expanded.as_deref().unwrap_or(text);
-        let cancel = self.begin(text, front);
+        let text = self.expanded(text);
+        let cancel = self.begin(&text, front);
         self.model.run = None;
         self.give_memory(front);
-        let attached = self.attach(text, front);
-        let text = text.to_owned();
+        let attached = self.attach(&text, front);
         self.record(Kind::User { text, attached }, front);
         self.finish(&cancel, front)
+    }
+
+    /// What a message stands for: the user's own commands are texts.
+    pub(super) fn expanded(&self, text: &str) -> String {
+        let expanded = self.commands.expand(text);
+        expanded.unwrap_or_else(|| text.to_owned())
     }
 
     /// Goes on with a turn that was cut off, if there is one.
@@ -253,6 +259,7 @@ impl Agent {
                     self.tell(&kind, front);
                     self.record(kind, front);
                 }
+                Effect::Generate { .. } if self.hear(front) => {}
                 Effect::Generate { max_tokens } => self.generate(max_tokens, cancel, front),
                 Effect::Ask { call, effect } => self.ask(call, effect, cancel, front),
                 Effect::RunTool { call } if self.needs_a_word(&call) => {

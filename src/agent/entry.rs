@@ -32,6 +32,12 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attached: Vec<FileText>,
     },
+    /// What the user said while the turn went on; it is part of it.
+    Steer {
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attached: Vec<FileText>,
+    },
     /// One answer of the model.
     Assistant(Answer),
     /// What that answer cost.

@@ -16,6 +16,8 @@ use crate::tools;
 
 /// The model reads this when a call's outcome is not known after a crash.
 pub const UNKNOWN_OUTCOME: &str = "error: interrupted; whether the command took effect is unknown";
+/// This of one in an answer that the user cut short.
+const STEERED: &str = "error: not run: the user said something before this call";
 /// And this of one that a turn ended before.
 pub(super) const NOT_RUN: &str = "error: not run: the turn ended before this call";
 /// Bytes of a malformed call's diagnosis that the model reads.
@@ -195,7 +197,7 @@ impl Machine {
         match &entry.kind {
             Kind::User { text, attached } => {
                 // They belong to what came before.
-                self.close_calls(entry.id.saturating_sub(1));
+                self.close_calls(entry.id.saturating_sub(1), NOT_RUN);
                 self.turn = Turn::default();
                 self.opening = None;
                 let memory = std::mem::take(&mut self.memory);
@@ -205,6 +207,11 @@ impl Machine {
                     .chain(self.told_notes())
                     .collect();
                 self.conversation.user(entry.id, text, before, attached);
+                self.phase = Phase::Generate;
+            }
+            Kind::Steer { text, attached } => {
+                self.close_calls(entry.id.saturating_sub(1), STEERED);
+                self.conversation.steer(entry.id, text, attached);
                 self.phase = Phase::Generate;
             }
             Kind::Assistant(answer) => self.answered(entry.id, answer),
@@ -229,7 +236,7 @@ impl Machine {
             Kind::Interrupted => self.end(Reason::Interrupted),
             Kind::Failed { .. } => self.end(Reason::Failed),
             Kind::TurnEnded { .. } => {
-                self.close_calls(entry.id);
+                self.close_calls(entry.id, NOT_RUN);
                 self.phase = Phase::Idle;
                 self.opening = None;
             }
@@ -338,7 +345,7 @@ impl Machine {
     }
 
     fn answered(&mut self, entry: u64, answer: &Answer) {
-        self.close_calls(entry);
+        self.close_calls(entry, NOT_RUN);
         self.opening = None;
         self.turn.steps += 1;
         self.turn.generated += answer.ids.len();
@@ -367,6 +374,10 @@ impl Machine {
             Finish::Loop => Phase::Ending(Reason::Loop),
             Finish::Cancelled => Phase::Ending(Reason::Interrupted),
             Finish::Stop => self.after_stop(answer),
+            Finish::Steered => {
+                self.close_calls(entry, STEERED);
+                Phase::Generate
+            }
         };
     }
 
@@ -469,13 +480,14 @@ impl Machine {
     }
 
     /// Gives every call without a result one, so that the conversation stays
-    /// well formed: the model is told what happened to it.
-    fn close_calls(&mut self, entry: u64) {
+    /// well formed: the model is told what happened to it, which for one that was not
+    /// started is `why`.
+    fn close_calls(&mut self, entry: u64, why: &str) {
         while let Some(pending) = self.pending.pop_front() {
             if let Item::Call(call) = pending.item {
                 let output = match pending.stage {
                     Stage::Started => UNKNOWN_OUTCOME,
-                    _ => NOT_RUN,
+                    _ => why,
                 };
                 self.output(entry, output.into(), call.id);
             }

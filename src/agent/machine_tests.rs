@@ -15,14 +15,14 @@ use crate::chat::{Role, ToolCall};
 use crate::tools;
 
 /// As a reader of the log has them.
-fn reread(entries: &[Entry]) -> Vec<Entry> {
+pub(super) fn reread(entries: &[Entry]) -> Vec<Entry> {
     let lines = entries.iter().map(|e| serde_json::to_string(e).unwrap());
     lines
         .map(|line| serde_json::from_str(&line).unwrap())
         .collect()
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         limits: Limits {
             steps: 6,
@@ -40,7 +40,7 @@ fn rules() -> Rules {
     }
 }
 
-fn call(id: &str, name: &str, path: &str) -> ToolCall {
+pub(super) fn call(id: &str, name: &str, path: &str) -> ToolCall {
     let serde_json::Value::Object(arguments) = json!({ "path": path }) else {
         unreachable!("an object literal");
     };
@@ -51,7 +51,7 @@ fn call(id: &str, name: &str, path: &str) -> ToolCall {
     }
 }
 
-fn answer(text: &str, calls: Vec<ToolCall>) -> Kind {
+pub(super) fn answer(text: &str, calls: Vec<ToolCall>) -> Kind {
     Kind::Assistant(Answer {
         text: text.into(),
         calls,
@@ -60,14 +60,14 @@ fn answer(text: &str, calls: Vec<ToolCall>) -> Kind {
     })
 }
 
-fn user(text: &str) -> Kind {
+pub(super) fn user(text: &str) -> Kind {
     Kind::User {
         text: text.into(),
         attached: Vec::new(),
     }
 }
 
-fn result(call_id: &str, output: &str) -> Kind {
+pub(super) fn result(call_id: &str, output: &str) -> Kind {
     Kind::ToolResult(ToolResult {
         call_id: call_id.into(),
         ok: true,
@@ -76,7 +76,7 @@ fn result(call_id: &str, output: &str) -> Kind {
     })
 }
 
-fn session(kinds: impl IntoIterator<Item = Kind>) -> Session {
+pub(super) fn session(kinds: impl IntoIterator<Item = Kind>) -> Session {
     let mut session = Session::new(Journal::in_memory(), rules());
     for kind in kinds {
         session.record(kind).unwrap();
@@ -85,7 +85,7 @@ fn session(kinds: impl IntoIterator<Item = Kind>) -> Session {
 }
 
 /// Records the machine's own conclusions until it wants something of the world.
-fn settle(session: &mut Session) -> (Vec<Kind>, Effect) {
+pub(super) fn settle(session: &mut Session) -> (Vec<Kind>, Effect) {
     let mut recorded = Vec::new();
     loop {
         match session.machine().next() {
@@ -98,7 +98,7 @@ fn settle(session: &mut Session) -> (Vec<Kind>, Effect) {
     }
 }
 
-fn ended(reason: Reason) -> Kind {
+pub(super) fn ended(reason: Reason) -> Kind {
     Kind::TurnEnded {
         exit: reason.exit(),
         reason,
@@ -495,7 +495,8 @@ fn script() -> impl Strategy<Value = Vec<Kind>> {
             8 => Just(Finish::Stop),
             1 => Just(Finish::MaxTokens),
             1 => Just(Finish::Loop),
-            1 => Just(Finish::Context)
+            1 => Just(Finish::Context),
+            2 => Just(Finish::Steered)
         ],
     );
     proptest::collection::vec(shape, 1..8).prop_map(|answers| {

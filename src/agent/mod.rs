@@ -36,6 +36,9 @@ mod resume;
 pub mod session;
 mod settings;
 pub mod slash;
+mod steer;
+#[cfg(test)]
+mod steer_tests;
 mod stop;
 mod system;
 
@@ -59,4 +62,5 @@ pub use model::Stats;
 pub use replay::{Difference, Replayed, Results, Side};
 pub use session::{Journal, Session, Sessions};
 pub use settings::{Calls, Settings, THINKING_BUDGET};
+pub use steer::Steer;
 pub use stop::{Stop, Stopped};

@@ -18,6 +18,7 @@ use super::opening::Beginning;
 use super::present::thousands;
 use super::session::{Chosen, Place, Trace};
 use super::settings::{Calls, THINKING_BUDGET};
+use super::steer::Steer;
 use crate::bundle::Tokenizer;
 use crate::chat::{
     GenerationPrompt, MarkerIds, Message, Owner, ParserOptions, Parts, RenderOptions, Renderer,
@@ -29,7 +30,7 @@ use crate::generate::{
 };
 
 /// What ends a turn in the templates that continuations are made for.
-const END_OF_TURN: &str = "<|im_end|>";
+pub(super) const END_OF_TURN: &str = "<|im_end|>";
 
 /// Everything a model call needs.
 pub(super) struct Model {
@@ -48,6 +49,8 @@ pub(super) struct Model {
     pub sampling: Sampling,
     /// What the user does to the reasoning of the answer that is being written.
     pub keys: ThinkingKeys,
+    /// What the user says meanwhile.
+    pub steer: Steer,
     pub run: Option<Run>,
     pub stats: Stats,
 }
@@ -69,6 +72,8 @@ struct Asked {
     /// The number of the first tool call in it.
     first_call: usize,
     max_tokens: usize,
+    /// Ends it after the token it is at.
+    pause: Cancel,
 }
 
 /// Sums over a session's model calls.
@@ -165,9 +170,12 @@ impl Model {
             beginning,
             first_call: machine.calls() + 1,
             max_tokens,
+            pause: self.steer.begin(),
         };
-        let (answer, usage) = self.generate(asked, notes, cancel, front)?;
-        if usage.is_some() {
+        let generated = self.generate(asked, notes, cancel, front);
+        self.steer.end();
+        let (answer, usage) = generated?;
+        if !answer.never_began() {
             self.remember(kept, &answer, messages);
         }
         Ok((answer, usage))
@@ -195,6 +203,8 @@ impl Model {
             beginning: Beginning::default(),
             first_call: 1,
             max_tokens,
+            // What the user says is for the answer that comes after it.
+            pause: Cancel::default(),
         };
         let mut nowhere = Trace::nowhere();
         let notes = Notes::begin(&mut nowhere, None, 0, &[], &[]);
@@ -213,6 +223,7 @@ impl Model {
             beginning,
             first_call,
             max_tokens,
+            pause,
         } = asked;
         if prepared.ids.len() >= self.context {
             let answer = Answer {
@@ -240,6 +251,7 @@ impl Model {
             stop_ids: self.stop_ids.clone(),
             max_tokens,
             context: self.context,
+            pause,
             constraint: self.grammar.clone(),
         };
         let mut collector = Collector::new(ParserOptions {
@@ -353,11 +365,14 @@ impl Model {
     }
 
     /// Keeps the ids for the next call of the turn, where they can be continued.
-    fn remember(&mut self, prepared: Prepared, answer: &Answer, messages: usize) {
+    pub fn remember(&mut self, prepared: Prepared, answer: &Answer, messages: usize) {
+        let mut wrote = answer.ids.clone();
+        if answer.finish == Finish::Steered {
+            wrote.extend(self.closing(prepared.start, &answer.ids));
+        }
+        let ended = matches!(answer.finish, Finish::Stop | Finish::Steered);
         let closed = self.tokenizer.id_of(END_OF_TURN);
-        let continues = answer.finish == Finish::Stop
-            && closed.is_some()
-            && answer.ids.last().copied() == closed;
+        let continues = ended && closed.is_some() && wrote.last().copied() == closed;
         self.run = continues.then(|| {
             let Prepared {
                 mut ids,
@@ -365,8 +380,8 @@ impl Model {
                 start,
                 nudges: _,
             } = prepared;
-            ids.extend_from_slice(&answer.ids);
-            owners.extend(self.wrote(start, &answer.ids));
+            owners.extend(self.wrote(start, &wrote));
+            ids.extend(wrote);
             Run {
                 ids,
                 owners,
@@ -402,6 +417,10 @@ impl Model {
                 .renderer
                 .continuation(before, &messages, &self.specs, self.thinking)
                 .map_err(|e| e.to_string())?;
+            let more = match more {
+                Some(more) => Some(more),
+                None => self.steered(before, &messages)?,
+            };
             if let Some(more) = more {
                 let (ids, owners) = self.tokens(
                     &more,

@@ -153,7 +153,7 @@ impl Agent {
         let mut front = Watch {
             tokens: Vec::new(),
             // One that was stopped is stopped where it was.
-            most: (logged.finish == Finish::Cancelled).then_some(logged.ids.len()),
+            most: was_stopped(logged).then_some(logged.ids.len()),
             stop: run.clone(),
             outer: cancel.clone(),
         };
@@ -162,6 +162,8 @@ impl Agent {
         }
         let mut prepared = self.model.prepare(machine.conversation())?;
         prepared.nudges.clone_from(&logged.nudges);
+        let kept = prepared.clone();
+        let messages = machine.messages().len() + 1;
         let opening = machine.opening();
         let mut nowhere = Trace::nowhere();
         let place = Place {
@@ -174,6 +176,8 @@ impl Agent {
         };
         let model = &mut self.model;
         let (answer, _) = model.answer(place, prepared, max_tokens, &run, &mut front)?;
+        // Where it was stopped in the middle, it may have gone further now.
+        model.remember(kept, logged, messages);
         Ok((!cancel.is_cancelled()).then_some(Again {
             answer,
             tokens: front.tokens,
@@ -193,7 +197,7 @@ impl Agent {
             .zip(ids)
             .take_while(|(a, b)| a == b)
             .count();
-        let stopped = logged.finish == Finish::Cancelled;
+        let stopped = was_stopped(logged);
         let whole = same == logged.ids.len() && (stopped || same == ids.len());
         if whole && (stopped || logged.finish == now.answer.finish) {
             return None;
@@ -261,6 +265,10 @@ impl Agent {
         let outcome = self.toolbox.run(&request, &|| cancel.is_cancelled());
         Some(ToolResult::of(logged.call_id.clone(), outcome))
     }
+}
+
+fn was_stopped(answer: &Answer) -> bool {
+    matches!(answer.finish, Finish::Cancelled | Finish::Steered)
 }
 
 /// An answer as it is now.

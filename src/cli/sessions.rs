@@ -178,6 +178,7 @@ fn about(kind: &Kind) -> String {
     const TEXT: usize = 90;
     match kind {
         Kind::User { text, .. } => format!("user: {}", one_line(text, TEXT)),
+        Kind::Steer { text, .. } => format!("steer: {}", one_line(text, TEXT)),
         Kind::Assistant(answer) => {
             let mut text = format!("assistant: {}", one_line(&answer.text, TEXT));
             for call in &answer.calls {

@@ -83,6 +83,7 @@ impl Machine {
             thinking: None,
             nudges: Vec::new(),
             keys: ThinkingKeys::default(),
+            pause: Cancel::default(),
             boundaries: Vec::new(),
         }
     }

@@ -78,6 +78,8 @@ pub struct Request {
     /// Lengths of beginnings of the prompt that other prompts will share: what the model
     /// is told first. Where caches are kept, they are kept up to exactly there.
     pub boundaries: Vec<usize>,
+    /// Ends the run after the token it is at, with [`FinishReason::Steered`].
+    pub pause: Cancel,
     /// What tool calls may be; `None` leaves them to the model. A prompt whose last
     /// id opens a call starts within one.
     pub constraint: Option<Arc<Grammar>>,
@@ -136,6 +138,8 @@ pub enum FinishReason {
     /// The same phrase was repeated over and over.
     Loop,
     Cancelled,
+    /// The user has something to say to what is being written.
+    Steered,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -79,8 +79,11 @@ impl Run<'_> {
         }
     }
 
-    fn stopped(&self) -> bool {
-        self.cancel.is_cancelled() || self.loaded.closing.is_cancelled()
+    fn interruption(&self) -> Interruption {
+        Interruption {
+            stops: [self.cancel.clone(), self.loaded.closing.clone()],
+            pause: self.request.pause.clone(),
+        }
     }
 
     fn keeper(&self) -> Option<Keeper<'_>> {
@@ -129,14 +132,17 @@ impl Run<'_> {
             return Ok(FinishReason::Context);
         }
         let Some(usage) = self.prefill(rest)? else {
-            return Ok(FinishReason::Cancelled);
+            return Ok(self
+                .interruption()
+                .reason()
+                .unwrap_or(FinishReason::Cancelled));
         };
         let mut usage = Some(usage);
         let mut forced = std::mem::take(&mut self.request.forced).into_iter();
         let mut token = last;
         loop {
-            if self.stopped() {
-                return Ok(FinishReason::Cancelled);
+            if let Some(reason) = self.interruption().reason() {
+                return Ok(reason);
             }
             if output.ids.len() >= self.request.max_tokens {
                 return Ok(FinishReason::MaxTokens);
@@ -288,8 +294,8 @@ impl Run<'_> {
         let Some(keeper) = Keeper::new(&*loaded.engine, &loaded.ledger) else {
             return Ok(None);
         };
-        let cancel = &self.cancel;
-        let stopped = || cancel.is_cancelled() || loaded.closing.is_cancelled();
+        let interruption = self.interruption();
+        let stopped = || interruption.reason().is_some();
         let (found, notice) = keeper.load(self.cache, (tokens, wanted), memory, &stopped)?;
         if let Some(text) = notice {
             self.send(Event::Notice(text));
@@ -305,16 +311,16 @@ impl Run<'_> {
         usage: PromptUsage,
     ) -> Result<ControlFlow<Interrupted>, Error> {
         let total = usage.prefilled;
-        let (events, cancel, closing) = (&self.events, &self.cancel, &self.loaded.closing);
+        let interruption = self.interruption();
+        let (events, cancel) = (&self.events, &self.cancel);
         let mut progress = |more, _| {
             let done = done + more;
             if events.send(Event::Prefill { done, total }).is_err() {
                 cancel.cancel();
             }
-            if cancel.is_cancelled() || closing.is_cancelled() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+            match interruption.reason() {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
             }
         };
         self.loaded
@@ -369,6 +375,22 @@ fn free(left: usize, thinking: &mut Option<Thinking>, constraint: &mut Option<Co
         (Some(id), _) => Next::Forced(id),
         (None, Some(constraint)) => constraint.next(left),
         (None, None) => Next::Free,
+    }
+}
+
+/// What ends a run before the model does.
+struct Interruption {
+    stops: [Cancel; 2],
+    pause: Cancel,
+}
+
+impl Interruption {
+    /// Why the run is to end by now, if it is.
+    fn reason(&self) -> Option<FinishReason> {
+        if self.stops.iter().any(Cancel::is_cancelled) {
+            return Some(FinishReason::Cancelled);
+        }
+        self.pause.is_cancelled().then_some(FinishReason::Steered)
     }
 }
 

@@ -92,6 +92,7 @@ impl Demo {
             thinking: None,
             nudges: Vec::new(),
             keys: ThinkingKeys::default(),
+            pause: Cancel::default(),
             boundaries: Vec::new(),
             constraint: None,
         }

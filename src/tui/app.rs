@@ -21,7 +21,7 @@ use super::trace::Explorer;
 use super::transcript::Transcript;
 use crate::agent::session::{Sessions, path_to};
 use crate::agent::slash::Way;
-use crate::agent::{Branch, Entry, Glance, Meter, ThinkingKeys};
+use crate::agent::{Branch, Entry, Glance, Meter, Steer, ThinkingKeys};
 use crate::generate::PromptUsage;
 use crate::sandbox::Workspace;
 
@@ -57,6 +57,7 @@ pub struct Place {
     pub sessions: Option<Sessions>,
     pub workspace: Arc<Workspace>,
     pub thinking: ThinkingKeys,
+    pub steer: Steer,
     /// All of the log, and its branches if there are several.
     pub entries: Vec<Entry>,
     pub branches: Vec<Branch>,

@@ -4,7 +4,7 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::driver::{Chore, Finished, Job, Report};
-use crate::agent::{Approval, Exit, ThinkingKeys};
+use crate::agent::{Approval, Exit, Steer, ThinkingKeys};
 
 /// Something that happened.
 pub enum Event {
@@ -38,6 +38,8 @@ pub enum Effect {
     Answer(Approval),
     /// Stop the turn that runs.
     Stop,
+    /// Say this to the turn that runs.
+    Steer(Steer, String),
     /// Lets the model answer now, or think on for so many tokens.
     CloseThinking(ThinkingKeys),
     MoreThinking(ThinkingKeys, usize),

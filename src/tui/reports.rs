@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::app::{App, Asked, Attention, Phase, Place};
-use super::driver::{Chore, Finished, Job, Opened, Report};
+use super::driver::{Chore, Finished, Job, Opened, Report, Rest};
 use super::event::Effect;
 use super::overlay::{ApprovalDialog, Confirm, Overlay, Sessions};
 use super::progress::Progress;
@@ -42,9 +42,18 @@ impl App {
                 self.confirm(Asked::Overwrite(way), question, &text, now);
                 Vec::new()
             }
-            Report::Idle(glance, branches) => {
+            Report::Idle(rest) => {
+                let Rest {
+                    glance,
+                    branches,
+                    unheard,
+                } = *rest;
                 self.set_branches(branches);
-                self.glance = Some(*glance);
+                unheard
+                    .into_iter()
+                    .rev()
+                    .for_each(|text| self.queue.push_front(text));
+                self.glance = Some(glance);
                 self.turn_since = None;
                 self.set_phase(Phase::Idle);
                 match self.queue.pop_front() {
@@ -64,6 +73,7 @@ impl App {
             sessions,
             workspace,
             thinking,
+            steer,
             commands,
             unfinished,
         } = opened;
@@ -77,6 +87,7 @@ impl App {
             sessions,
             workspace,
             thinking,
+            steer,
             entries,
             branches: Vec::new(),
         };

@@ -172,10 +172,17 @@ impl App {
                     }
                 }
             }
-            Sent::Queue(text) | Sent::Steer(text) => {
+            Sent::Queue(text) => {
                 self.queue.push_back(text);
                 Vec::new()
             }
+            Sent::Steer(text) => match &self.place {
+                Some(place) => vec![Effect::Steer(place.steer.clone(), text)],
+                None => {
+                    self.queue.push_back(text);
+                    Vec::new()
+                }
+            },
             Sent::Command(line) => self.command(&line, now),
             Sent::Shell(line) => {
                 self.transcript.say(&format!("!{line}"));

@@ -3,4 +3,5 @@
 
 mod live;
 mod stage;
+mod steering;
 mod thinking;

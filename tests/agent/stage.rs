@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use cairn::agent::session::path_to;
 use cairn::agent::{
-    Agent, Approval, Entry, Event, Front, Kind, Question, Replayed, Results, Sessions, Settings,
+    Agent, Answer, Approval, Event, Front, Kind, Question, Replayed, Results, Sessions, Settings,
     Stop,
 };
 use cairn::bundle::Bundle;
@@ -24,11 +24,18 @@ static DEMO: LazyLock<Bundle> = LazyLock::new(|| {
 });
 
 /// Folders for one test.
-pub struct Stage(TempDir);
+pub struct Stage {
+    folder: TempDir,
+    /// Of all its agents.
+    pub stop: Stop,
+}
 
 impl Stage {
     pub fn new() -> Self {
-        let stage = Self(tempfile::tempdir().unwrap());
+        let stage = Self {
+            folder: tempfile::tempdir().unwrap(),
+            stop: Stop::default(),
+        };
         fs::create_dir_all(stage.workspace().join("src")).unwrap();
         for (path, text) in [
             ("src/main.rs", "fn main() {}\n"),
@@ -41,11 +48,11 @@ impl Stage {
     }
 
     pub fn workspace(&self) -> PathBuf {
-        self.0.path().join("work")
+        self.folder.path().join("work")
     }
 
     pub fn sessions(&self) -> PathBuf {
-        self.0.path().join("sessions")
+        self.folder.path().join("sessions")
     }
 
     /// What it may do without a question is what `rules` say.
@@ -55,7 +62,7 @@ impl Stage {
             ..LoadOptions::default()
         };
         let workspace = Workspace::open(&self.workspace()).unwrap();
-        let state = self.0.path().join("state");
+        let state = self.folder.path().join("state");
         let history = History::open(&state, &workspace, undo::Limits::default()).unwrap();
         let launcher = Launcher::by(env!("CARGO_BIN_EXE_cairn"));
         let toolbox = Toolbox::new(workspace, Policy::new(rules), launcher, Limits::default());
@@ -69,7 +76,7 @@ impl Stage {
             load(&DEMO, &options).unwrap(),
             toolbox.with_undo(Ok(history)),
             settings,
-            Stop::default(),
+            self.stop.clone(),
         )
         .unwrap();
         agent.keep_sessions_in(Sessions::at(self.sessions()), None);
@@ -87,7 +94,7 @@ impl Stage {
 
     /// The session as a kill at this moment would leave it.
     pub fn snapshot(&self, name: &str) -> Sessions {
-        let to = self.0.path().join(name);
+        let to = self.folder.path().join(name);
         let sessions = Sessions::at(self.sessions());
         for id in sessions.ids().unwrap() {
             fs::create_dir_all(to.join(&id)).unwrap();
@@ -123,6 +130,15 @@ impl Stage {
     }
 }
 
+/// The answers of a session.
+pub fn answers(agent: &Agent) -> Vec<Answer> {
+    let answers = course(agent).into_iter().filter_map(|kind| match kind {
+        Kind::Assistant(answer) => Some(answer),
+        _ => None,
+    });
+    answers.collect()
+}
+
 /// What a session consists of, without what it cost and where it is kept.
 pub fn course(agent: &Agent) -> Vec<Kind> {
     let path = agent.session().journal().path().into_iter();
@@ -156,14 +172,6 @@ impl<'a> Watch<'a> {
     pub fn asked(mut self, asked: impl FnMut(&Question) -> Approval + 'a) -> Self {
         self.asked = Box::new(asked);
         self
-    }
-
-    /// What was added to the log.
-    pub fn logged(&self) -> impl Iterator<Item = &Entry> {
-        self.events.iter().filter_map(|event| match event {
-            Event::Logged(entry) => Some(entry),
-            _ => None,
-        })
     }
 }
 

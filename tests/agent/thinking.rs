@@ -1,19 +1,11 @@
 //! The keys that close an answer's reasoning or let it go on: what they did is in the
 //! log, so that the answer is the same again.
 
-use cairn::agent::{Agent, Answer, Event, Kind, Nudge, Reason, Sessions, ThinkingKey};
+use cairn::agent::{Agent, Event, Nudge, Reason, Sessions, ThinkingKey};
 
-use crate::stage::{Stage, Watch, course};
+use crate::stage::{Stage, Watch, answers, course};
 
 const PROMPT: &str = "what is the capital of France?";
-
-fn answers(agent: &Agent) -> Vec<Answer> {
-    let answers = course(agent).into_iter().filter_map(|kind| match kind {
-        Kind::Assistant(answer) => Some(answer),
-        _ => None,
-    });
-    answers.collect()
-}
 
 /// A turn in which `press` is called with the number of each token.
 fn turn(agent: &mut Agent, mut press: impl FnMut(usize)) -> Vec<(String, bool)> {

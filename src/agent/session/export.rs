@@ -87,7 +87,7 @@ pub fn markdown(log: &Log) -> String {
     let head = log.entries.last().map(|entry| entry.id);
     for entry in path_to(&log.entries, head) {
         let part = match &entry.kind {
-            Kind::User { text, .. } => format!("## User\n\n{text}"),
+            Kind::User { text, .. } | Kind::Steer { text, .. } => format!("## User\n\n{text}"),
             Kind::Assistant(answer) => assistant(answer),
             Kind::ToolResult(result) => {
                 let outcome = if result.ok { "Result" } else { "Failed" };

@@ -47,6 +47,8 @@ struct Running {
     since: Instant,
     /// Time that had passed before, in an answer that goes on.
     before: u32,
+    /// Whether there is a token.
+    begun: bool,
     /// Records that are not written yet, each with its token's position.
     held: Vec<(usize, Record)>,
 }
@@ -127,6 +129,7 @@ impl Trace {
             offset: self.end,
             since: Instant::now(),
             before: 0,
+            begun: false,
             held: vec![(0, Record::Begin(begin))],
         });
         self.flush(usize::MAX)
@@ -138,6 +141,7 @@ impl Trace {
         self.run = Some(Running {
             offset: partial.span.offset,
             since: Instant::now(),
+            begun: !partial.tokens.is_empty(),
             before: partial.tokens.last().map_or(0, |token| token.millis),
             held: Vec::new(),
         });
@@ -169,6 +173,7 @@ impl Trace {
         if let Some(run) = &mut self.run {
             let passed = u32::try_from(run.since.elapsed().as_millis()).unwrap_or(u32::MAX);
             let noted = Noted::of(token, run.before.saturating_add(passed), tokenizer);
+            run.begun = true;
             run.held.push((token.position, Record::Token(noted)));
         }
     }
@@ -211,7 +216,7 @@ impl Trace {
         written
     }
 
-    /// The answer is whole: where it lies, if it does.
+    /// The answer is whole: where it lies, if it does. One without a token does not.
     ///
     /// # Errors
     /// When that can't be made safe.
@@ -223,10 +228,13 @@ impl Trace {
         let Some(file) = &self.file else {
             return Ok(None);
         };
+        if !run.begun {
+            self.end = run.offset;
+        }
         // What a longer run left that was given up.
         file.set_len(self.end)?;
         file.sync_data()?;
-        Ok(Some(Span {
+        Ok(run.begun.then_some(Span {
             offset: run.offset,
             bytes: self.end - run.offset,
         }))

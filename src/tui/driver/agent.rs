@@ -12,7 +12,7 @@ use super::inbox::Outbox;
 use crate::agent::session::{Noted, Sessions};
 use crate::agent::slash::{Action, Obeyed, Way};
 use crate::agent::{
-    Agent, Approval, Branch, Entry, Event, Exit, ForkAt, Front, Glance, Kind, Question,
+    Agent, Approval, Branch, Entry, Event, Exit, ForkAt, Front, Glance, Kind, Question, Steer,
     ThinkingKeys,
 };
 use crate::bundle::Tokenizer;
@@ -63,8 +63,17 @@ pub enum Report {
     Said(String),
     /// What undo or redo would overwrite.
     Conflicts(Way, String),
-    /// A job is done; the session's branches, if there are several.
-    Idle(Box<Glance>, Vec<Branch>),
+    /// A job is done.
+    Idle(Box<Rest>),
+}
+
+/// How things stand between two jobs.
+pub struct Rest {
+    pub glance: Glance,
+    /// The session's, if there are several.
+    pub branches: Vec<Branch>,
+    /// What was said to a turn and came too late for it.
+    pub unheard: Vec<String>,
 }
 
 /// A conversation as it begins, or goes on.
@@ -79,6 +88,8 @@ pub struct Opened {
     pub workspace: Arc<Workspace>,
     /// What ends the model's thinking, or lets it go on.
     pub thinking: ThinkingKeys,
+    /// Takes what is said to the turn that runs.
+    pub steer: Steer,
     /// The user's own commands, with what they are for.
     pub commands: Vec<(String, String)>,
     /// A turn was cut off and is being finished.
@@ -191,6 +202,7 @@ impl Wire {
             notices: agent.notices(),
             entries: agent.session().journal().entries().to_vec(),
             thinking: agent.thinking_keys(),
+            steer: agent.steer(),
             sessions: agent.sessions().cloned(),
             workspace: agent.workspace(),
             commands: commands
@@ -217,7 +229,11 @@ impl Wire {
             true => agent.branches(),
             false => Vec::new(),
         };
-        self.report(Report::Idle(Box::new(agent.glance()), branches));
+        self.report(Report::Idle(Box::new(Rest {
+            glance: agent.glance(),
+            branches,
+            unheard: agent.steer().take(),
+        })));
     }
 
     fn perform(&mut self, agent: &mut Agent, job: Job) {

@@ -14,7 +14,7 @@ mod signals;
 mod surface;
 mod terminal;
 
-pub use agent::{Job, Load, Make, Opened, Report};
+pub use agent::{Job, Load, Make, Opened, Report, Rest};
 pub use chores::{Chore, Finished};
 pub use run::{Start, run};
 pub use surface::Place;

@@ -230,6 +230,7 @@ impl Program {
                 Effect::Stop => {
                     self.stop.stop_turn();
                 }
+                Effect::Steer(steer, text) => steer.say(text),
                 Effect::CloseThinking(keys) => keys.close_thinking(),
                 Effect::MoreThinking(keys, tokens) => keys.more_thinking(tokens),
                 Effect::Copy(text) => self.copy(&text)?,

@@ -135,7 +135,7 @@ impl Transcript {
             Act::CopyCode => return self.nearest_code().map(Outcome::Copy),
             Act::Edit => {
                 return match &self.items.get(self.selected?)?.body {
-                    Body::User(user) => Some(Outcome::Edit(user.number)),
+                    Body::User(user) => user.number.map(Outcome::Edit),
                     Body::Answer(_) | Body::Call(_) | Body::Said(_) => None,
                 };
             }

@@ -19,8 +19,8 @@ pub(super) struct User {
     pub text: String,
     /// Files that went along.
     pub attached: Vec<String>,
-    /// Counted from 1.
-    pub number: usize,
+    /// Counted from 1; one that was said while a turn ran has none.
+    pub number: Option<usize>,
 }
 
 impl User {

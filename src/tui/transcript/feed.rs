@@ -10,7 +10,7 @@ use super::item::{Body, Fold, Item};
 use super::said::{Said, Tone, compacted, ended, restored};
 use super::scroll::View;
 use super::words::Words;
-use crate::agent::{self, Entry, Event, Exit, Kind, ToolResult};
+use crate::agent::{self, Entry, Event, Exit, FileText, Kind, ToolResult};
 use crate::chat::ToolCall;
 use crate::tui::text::markdown::Markdown;
 
@@ -112,12 +112,11 @@ impl Transcript {
             Kind::User { text, attached } => {
                 self.close_cards();
                 self.users += 1;
-                let number = self.users;
-                self.push(Body::User(User {
-                    text: text.clone(),
-                    attached: attached.iter().map(|file| file.path.clone()).collect(),
-                    number,
-                }));
+                self.user(text, attached, Some(self.users));
+            }
+            Kind::Steer { text, attached } => {
+                self.stop_writing();
+                self.user(text, attached, None);
             }
             Kind::Assistant(answer) => self.answered(entry.id, answer),
             Kind::ToolStarted { call, .. } => self.started(call, at),
@@ -143,6 +142,14 @@ impl Transcript {
             | Kind::Pin { .. }
             | Kind::Unpin { .. } => {}
         }
+    }
+
+    fn user(&mut self, text: &str, attached: &[FileText], number: Option<usize>) {
+        self.push(Body::User(User {
+            text: text.to_owned(),
+            attached: attached.iter().map(|file| file.path.clone()).collect(),
+            number,
+        }));
     }
 
     fn answered(&mut self, entry: u64, answer: &agent::Answer) {

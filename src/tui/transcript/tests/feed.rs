@@ -49,6 +49,7 @@ fn a_call_shows_how_it_does() {
     assert!(!transcript.ticks());
     let started = Kind::ToolStarted {
         call: calls[0].clone(),
+        change: None,
     };
     transcript.event(&Event::Logged(log.add(started)), at(0));
     transcript.tool_output("1", "one\ntwo\x07");
@@ -75,6 +76,7 @@ fn a_call_shows_how_it_does() {
         output: "no".into(),
         truncated: false,
         refused: true,
+        change: String::new(),
     });
     transcript.event(&Event::Logged(log.add(refused)), at(75_000));
     assert!(!transcript.ticks());
@@ -105,8 +107,12 @@ fn what_changed_the_conversation_is_marked() {
         turn: 1,
         named: vec!["x".into()],
         files: 3,
+        calls: Vec::new(),
     }));
-    log.add(Kind::Fork { from: 1 });
+    log.add(Kind::Fork {
+        from: 1,
+        opening: None,
+    });
     log.add(Kind::Compaction(Compaction {
         how: How::DroppedOldest,
         summary: String::new(),
@@ -184,7 +190,10 @@ fn a_session_that_was_cut_off_is_not_running() {
         calls: vec![run.clone()],
         ..Answer::default()
     }));
-    log.add(Kind::ToolStarted { call: run });
+    log.add(Kind::ToolStarted {
+        call: run,
+        change: None,
+    });
     log.load(&mut transcript);
     assert!(!transcript.ticks());
     let left = ["  ❯ go", "", "  ✗ run_command make · cut off", ""];

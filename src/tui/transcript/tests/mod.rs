@@ -101,6 +101,7 @@ fn result(id: &str, ok: bool, output: &str) -> Kind {
         output: output.into(),
         truncated: false,
         refused: false,
+        change: String::new(),
     })
 }
 
@@ -158,6 +159,7 @@ fn turn(log: &mut Log) -> Vec<Event> {
     events.push(announced(&calls[0]));
     events.push(logged(Kind::ToolStarted {
         call: calls[0].clone(),
+        change: None,
     }));
     events.push(logged(result("call_1", true, &output)));
     events.push(announced(&calls[1]));
@@ -168,11 +170,13 @@ fn turn(log: &mut Log) -> Vec<Event> {
     }));
     events.push(logged(Kind::ToolStarted {
         call: calls[1].clone(),
+        change: None,
     }));
     events.push(logged(result("call_2", true, "edited")));
     events.push(announced(&calls[2]));
     events.push(logged(Kind::ToolStarted {
         call: calls[2].clone(),
+        change: None,
     }));
     events.push(logged(result(
         "call_3",
