@@ -250,9 +250,11 @@ impl Composer {
         {
             return self.menu_act(action);
         }
-        let escaped = std::mem::take(&mut self.escaped);
-        match bound(KEYS, key) {
-            Some(Act::Escape) => self.escape(escaped),
+        let action = bound(KEYS, key);
+        if action != Some(Act::Escape) {
+            self.escaped = false;
+        }
+        match action {
             Some(action) => self.act(action),
             None => {
                 if let KeyCode::Char(c) = key.code
@@ -276,7 +278,7 @@ impl Composer {
             Act::Down => self.down(),
             Act::External => return Some(Sent::External),
             Act::Search => self.open_search(),
-            Act::Escape => {}
+            Act::Escape => return self.escape(),
             Act::NewLine => self.edit(|editor| editor.insert("\n")),
             Act::Left => self.go(Motion::Left),
             Act::Right => self.go(Motion::Right),

@@ -3,12 +3,11 @@
 use super::{Busy, Composer, Manner, Sent};
 
 impl Composer {
-    pub(super) fn escape(&mut self, escaped: bool) -> Option<Sent> {
-        if !self.editor.is_empty() {
-            return None;
-        }
-        self.escaped = !escaped;
-        escaped.then_some(Sent::EditEarlier)
+    /// The second time on nothing, an earlier message is to be edited.
+    pub(super) fn escape(&mut self) -> Option<Sent> {
+        let again = self.escaped;
+        self.escaped = self.editor.is_empty() && !again;
+        (self.editor.is_empty() && again).then_some(Sent::EditEarlier)
     }
 
     pub(super) fn send(&mut self) -> Option<Sent> {

@@ -7,27 +7,22 @@ use std::time::Instant;
 use crossterm::event::KeyCode;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::text::{Line, Span};
 
+use super::answers::Answers;
 use super::diff::diff_lines;
 use super::field::Field;
 use super::frame::{self, Hint};
 use super::guard::Guard;
 use super::scroll::Scroll;
 use crate::agent::{Approval, Question};
-use crate::sandbox::Rule;
-use crate::sandbox::sanitize;
 use crate::tools::Effect;
 use crate::tui::keys::{Binding, Key, bound};
-use crate::tui::text::{fit, line_width, lines, styled, width, wrap};
+use crate::tui::text::{fit, lines, styled, width};
 use crate::tui::theme::{Role, Theme};
 
 const COLUMNS: u16 = 110;
 /// The share of the box that what would be done has whatever the answers take.
 const SHARE: u16 = 3;
-/// Rows of one answer; a rule may be long.
-const ANSWER_ROWS: usize = 3;
-const BETWEEN: &str = "  ";
 const WHY: &str = "why not: ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +82,7 @@ pub const KEYS: &[Binding<Act>] = &[
 
 pub struct ApprovalDialog {
     question: Question,
-    /// What may be answered, in the order in which it is shown.
-    answers: Vec<Act>,
-    /// The answer that was moved to.
-    marked: Option<usize>,
+    answers: Answers,
     /// The reason that is being typed.
     reason: Option<Field>,
     preview: Scroll,
@@ -108,9 +100,8 @@ impl ApprovalDialog {
                 .collect(),
         };
         Self {
-            answers: answers(&question),
+            answers: Answers::to(&question),
             question,
-            marked: None,
             reason: None,
             preview: Scroll::new(preview),
             guard: Guard::new(since),
@@ -165,33 +156,29 @@ impl ApprovalDialog {
     }
 
     fn act(&mut self, action: Act) -> Option<Approval> {
-        let last = self.answers.len().saturating_sub(1);
         match action {
             Act::Next => {
-                self.marked = Some(self.marked.map_or(0, |at| (at + 1).min(last)));
+                self.answers.mark_next();
                 None
             }
             Act::Previous => {
-                self.marked = Some(self.marked.map_or(last, |at| at.saturating_sub(1)));
+                self.answers.mark_before();
                 None
             }
-            Act::Take => {
-                let marked = self.answers.get(self.marked?).copied()?;
-                self.answer(marked)
-            }
+            Act::Take => self.answer(self.answers.marked()?),
             answer => self.answer(answer),
         }
     }
 
     fn answer(&mut self, answer: Act) -> Option<Approval> {
-        if !self.answers.contains(&answer) {
+        if !self.answers.has(answer) {
             return None;
         }
         match answer {
             Act::Yes => Some(Approval::Yes),
             Act::Edits => Some(Approval::AcceptEdits),
-            Act::Always => exact(&self.question).cloned().map(Approval::Always),
-            Act::Beginning => beginning(&self.question).cloned().map(Approval::Always),
+            Act::Always => self.answers.exact().cloned().map(Approval::Always),
+            Act::Beginning => self.answers.beginning().cloned().map(Approval::Always),
             Act::No => Some(Approval::No),
             Act::Because => {
                 self.reason = Some(Field::default());
@@ -217,14 +204,14 @@ impl ApprovalDialog {
     /// The whole box.
     fn area(&self, screen: Rect) -> Rect {
         let columns = frame::inner(self.place(screen, usize::MAX)).width;
-        let answers = self.answer_rows(columns, Theme::Plain).len();
+        let answers = self.answers.rows(columns, Theme::Plain).len();
         self.place(screen, self.preview.rows() + 1 + answers)
     }
 
     /// Where the preview goes, and the answers below it.
     fn split(&self, screen: Rect) -> (Rect, Rect) {
         let inner = frame::inner(self.area(screen));
-        let rows = self.answer_rows(inner.width, Theme::Plain).len();
+        let rows = self.answers.rows(inner.width, Theme::Plain).len();
         let wanted = u16::try_from(rows).unwrap_or(u16::MAX);
         let least = (inner.height / SHARE).max(1);
         let answers = wanted.min(inner.height.saturating_sub(least));
@@ -241,53 +228,6 @@ impl ApprovalDialog {
         )
     }
 
-    /// The answers with their keys, side by side as far as they fit.
-    fn answer_rows(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
-        let columns = usize::from(columns).max(1);
-        let mut rows: Vec<Line<'static>> = Vec::new();
-        for (at, answer) in self.answers.iter().enumerate() {
-            let line = self.answer_line(*answer, self.marked == Some(at), theme);
-            match rows.last_mut() {
-                Some(row) if line_width(row) + BETWEEN.len() + line_width(&line) <= columns => {
-                    row.spans.push(Span::raw(BETWEEN));
-                    row.spans.extend(line.spans);
-                }
-                _ => rows.extend(bounded(wrap(&line, columns, 2), columns)),
-            }
-        }
-        rows
-    }
-
-    fn answer_line(&self, answer: Act, marked: bool, theme: Theme) -> Line<'static> {
-        let key = frame::hint(KEYS, &answer).map_or(String::new(), |(key, _)| key);
-        let label = match answer {
-            Act::Yes => "yes".to_owned(),
-            Act::Edits => "all edits".to_owned(),
-            Act::Always => match exact(&self.question) {
-                Some(Rule::RunExact(_)) | None => "always this".to_owned(),
-                Some(rule) => format!("always {}", sanitize::for_line(&rule.to_string())),
-            },
-            Act::Beginning => match beginning(&self.question) {
-                Some(rule) => format!("always {}", sanitize::for_line(&rule.to_string())),
-                None => String::new(),
-            },
-            Act::No => "no".to_owned(),
-            Act::Because => "no, because".to_owned(),
-            Act::Stop => "stop".to_owned(),
-            Act::Next | Act::Previous | Act::Take => String::new(),
-        };
-        let (key_style, style) = match marked {
-            true => (theme.style(Role::Selected), theme.style(Role::Selected)),
-            false => (theme.style(Role::Hint), theme.style(Role::Text)),
-        };
-        // Brackets move with the mark: reversed colours alone say too little.
-        let (open, close) = if marked { (">[", "]") } else { ("[", "]") };
-        Line::from(vec![
-            Span::styled(format!("{open}{key}{close}"), key_style),
-            Span::styled(format!(" {label}"), style),
-        ])
-    }
-
     pub fn render(&self, screen: Rect, buf: &mut Buffer, theme: Theme) {
         let area = self.area(screen);
         frame::draw(area, buf, theme, &self.title(), &self.hints());
@@ -299,7 +239,7 @@ impl ApprovalDialog {
                 reason.render(reason_place(answers), buf, theme.style(Role::Text));
             }
             None => {
-                let rows = self.answer_rows(answers.width, theme);
+                let rows = self.answers.rows(answers.width, theme);
                 for (row, line) in (0..answers.height).zip(&rows) {
                     frame::put(answers, row, line, buf);
                 }
@@ -310,9 +250,12 @@ impl ApprovalDialog {
     fn hints(&self) -> Vec<Hint> {
         let mut hints: Vec<Hint> = self.preview.hint().into_iter().collect();
         if self.reason.is_some() {
-            hints.push(("Enter".to_owned(), "send".to_owned()));
-            hints.push(("Esc".to_owned(), "back".to_owned()));
-        } else if self.marked.is_some() {
+            let named = [(Act::Take, "send"), (Act::Stop, "back")];
+            hints.extend(named.iter().filter_map(|(act, help)| {
+                let (key, _) = frame::hint(KEYS, act)?;
+                Some((key, (*help).to_owned()))
+            }));
+        } else if self.answers.marked().is_some() {
             hints.extend(frame::hint(KEYS, &Act::Take));
         }
         hints
@@ -324,18 +267,6 @@ impl ApprovalDialog {
     }
 }
 
-/// The first rows of an answer, `…` at the end of the last where there are more.
-fn bounded(mut rows: Vec<Line<'static>>, columns: usize) -> Vec<Line<'static>> {
-    if rows.len() > ANSWER_ROWS {
-        rows.truncate(ANSWER_ROWS);
-        if let Some(last) = rows.last_mut() {
-            let style = last.spans.last().map_or(last.style, |span| span.style);
-            *last = styled(fit(&format!("{last}…"), columns), style);
-        }
-    }
-    rows
-}
-
 fn reason_place(answers: Rect) -> Rect {
     let before = u16::try_from(width(WHY)).unwrap_or(0).min(answers.width);
     Rect::new(
@@ -344,34 +275,6 @@ fn reason_place(answers: Rect) -> Rect {
         answers.width - before,
         answers.height.min(1),
     )
-}
-
-fn answers(question: &Question) -> Vec<Act> {
-    let mut answers = vec![Act::Yes];
-    if question.effect == Effect::Write {
-        answers.push(Act::Edits);
-    }
-    answers.extend([Act::No, Act::Because, Act::Stop]);
-    // Last, as rules may be so long that there is no room for more.
-    if exact(question).is_some() {
-        answers.push(Act::Always);
-    }
-    if beginning(question).is_some() {
-        answers.push(Act::Beginning);
-    }
-    answers
-}
-
-fn is_beginning(rule: &Rule) -> bool {
-    matches!(rule, Rule::RunPrefix(_))
-}
-
-fn exact(question: &Question) -> Option<&Rule> {
-    question.always.iter().find(|rule| !is_beginning(rule))
-}
-
-fn beginning(question: &Question) -> Option<&Rule> {
-    question.always.iter().find(|rule| is_beginning(rule))
 }
 
 fn no_because(why: &str) -> Approval {

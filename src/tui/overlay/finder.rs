@@ -81,11 +81,8 @@ impl Finder {
 
     /// Keys for the bottom of the box, those of its owner first.
     pub fn hints(own: &[Hint]) -> Vec<Hint> {
-        let of = |action: &Act| frame::hint(KEYS, action);
-        let walk = ["Up", "Down"].join("/");
         let mut hints: Vec<Hint> = own.to_vec();
-        hints.extend(of(&Act::Close));
-        hints.push((walk, "move".to_owned()));
+        hints.extend(frame::hint(KEYS, &Act::Close));
         hints
     }
 

@@ -46,6 +46,26 @@ pub const KEYS: &[Binding<Act>] = &[
     },
 ];
 
+/// What a key does while the filter is typed, besides what it does in any field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterAct {
+    Keep,
+    Leave,
+}
+
+pub const FILTER_KEYS: &[Binding<FilterAct>] = &[
+    Binding {
+        keys: &[Key::new(KeyCode::Enter)],
+        action: FilterAct::Keep,
+        help: "keep",
+    },
+    Binding {
+        keys: &[Key::new(KeyCode::Esc), Key::ctrl('c')],
+        action: FilterAct::Leave,
+        help: "all keys",
+    },
+];
+
 /// A place's name, with its keys and what they do.
 pub type Section = (String, Vec<(String, &'static str)>);
 
@@ -102,20 +122,20 @@ impl Help {
     }
 
     fn filter_key(&mut self, key: Key) {
-        match key.code {
-            KeyCode::Enter => self.mode = Mode::Reading,
-            KeyCode::Esc => {
+        match bound(FILTER_KEYS, key) {
+            Some(FilterAct::Keep) => self.mode = Mode::Reading,
+            Some(FilterAct::Leave) => {
                 self.mode = Mode::Reading;
                 self.filter.clear();
                 self.columns = None;
             }
-            _ => {
-                if self.filter.key(key) == Typed::Changed {
-                    self.columns = None;
-                } else if !matches!(key.code, KeyCode::Char(_)) {
+            None => match self.filter.key(key) {
+                Typed::Changed => self.columns = None,
+                Typed::Moved => {}
+                Typed::Ignored => {
                     self.scroll.key(key);
                 }
-            }
+            },
         }
     }
 
@@ -214,10 +234,10 @@ impl Help {
                 .into_iter()
                 .flatten()
                 .collect(),
-            Mode::Filtering => vec![
-                ("Enter".to_owned(), "keep".to_owned()),
-                ("Esc".to_owned(), "all".to_owned()),
-            ],
+            Mode::Filtering => [FilterAct::Keep, FilterAct::Leave]
+                .iter()
+                .filter_map(|act| frame::hint(FILTER_KEYS, act))
+                .collect(),
         };
         frame::draw(Self::place(screen), buf, theme, "Help", &hints);
         let (field, text) = self.split(screen);

@@ -2,6 +2,7 @@
 //! texts. At most one is open; the application keeps it, hands it keys, and does what
 //! its outcome says.
 
+mod answers;
 pub mod approval;
 #[cfg(test)]
 mod approval_tests;
@@ -13,6 +14,7 @@ pub mod frame;
 mod guard;
 pub mod help;
 mod hunk;
+mod item;
 pub mod message;
 pub mod palette;
 pub mod picker;
@@ -53,6 +55,7 @@ pub fn sections() -> Vec<help::Section> {
         ("what is typed to find something", rows(field::KEYS)),
         ("changes", rows(diff::KEYS)),
         ("help", rows(help::KEYS)),
+        ("what is typed to find a key", rows(help::FILTER_KEYS)),
         (
             "long texts",
             [rows(message::KEYS), rows(scroll::KEYS)].concat(),

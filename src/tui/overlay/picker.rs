@@ -5,30 +5,21 @@
 use std::sync::Arc;
 
 use crossterm::event::KeyCode;
-use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher, Utf32Str};
+use nucleo_matcher::{Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
-use ratatui::text::{Line, Span};
-use unicode_segmentation::UnicodeSegmentation;
 
-use super::field::shown;
 use super::frame;
+use super::item::{Look, Mark, Painter, matcher, pattern};
 use crate::tui::keys::{Binding, Key};
-use crate::tui::text::{fit, width};
-use crate::tui::theme::{Role, Theme};
+use crate::tui::theme::Theme;
+
+pub use super::item::{Details, Keep};
 
 /// Rows of a list that can be walked to; the rest takes a longer filter.
 const MOST: usize = 1000;
 /// Rows until it is told how many there are.
 const PAGE: usize = 8;
-/// Columns between a label and what is said of it.
-const GAP: usize = 2;
-/// Before the row that keys act on, and before others.
-const MARK: &str = "> ";
-const NO_MARK: &str = "  ";
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     Up,
@@ -60,26 +51,9 @@ pub const KEYS: &[Binding<Act>] = &[
     },
 ];
 
-/// Which end of a label is shown where there is no room for all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    Start,
-    /// For paths: they differ there.
-    End,
-}
-
-/// Where it stands what is said of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Details {
-    Right,
-    /// After labels of so many columns.
-    Column(usize),
-}
-
 pub struct Picker {
     items: Arc<[String]>,
-    keep: Keep,
-    details: Details,
+    look: Look,
     filter: String,
     matcher: Matcher,
     /// All that match, in the order of the items.
@@ -96,10 +70,9 @@ impl Picker {
     pub fn new(items: Arc<[String]>, keep: Keep, details: Details) -> Self {
         let mut picker = Self {
             items,
-            keep,
-            details,
+            look: Look { keep, details },
             filter: String::new(),
-            matcher: Matcher::new(Config::DEFAULT.match_paths()),
+            matcher: matcher(),
             matching: Vec::new(),
             best: Vec::new(),
             selected: 0,
@@ -232,14 +205,7 @@ impl Picker {
         theme: Theme,
         detail: impl Fn(usize) -> String,
     ) {
-        let mut painter = Painter {
-            pattern: pattern(&self.filter),
-            matcher: Matcher::new(Config::DEFAULT.match_paths()),
-            keep: self.keep,
-            details: self.details,
-            columns: area.width.into(),
-            theme,
-        };
+        let mut painter = Painter::new(&self.filter, self.look, area.width.into(), theme);
         // Where there is less room than was told, the selected row still shows.
         let first = (self.selected + 1).saturating_sub(area.height.into());
         let shown = self.best.iter().enumerate().skip(self.top.max(first));
@@ -247,135 +213,12 @@ impl Picker {
             let Some(item) = self.item(*index) else {
                 continue;
             };
-            let selected = place == self.selected;
-            let line = painter.row(item, &detail(*index), selected.then_some(MARK));
+            let mark = match place == self.selected {
+                true => Mark::Selected,
+                false => Mark::None,
+            };
+            let line = painter.row(item, &detail(*index), mark);
             frame::put(area, row, &line, buf);
         }
-    }
-}
-
-/// Words of a filter in any order, each character by character. Letters match any case
-/// unless one is a capital.
-fn pattern(filter: &str) -> Pattern {
-    Pattern::new(
-        filter,
-        CaseMatching::Smart,
-        Normalization::Smart,
-        AtomKind::Fuzzy,
-    )
-}
-
-/// A character on the screen, and whether it was typed.
-type Cell = (String, bool);
-
-struct Painter {
-    pattern: Pattern,
-    matcher: Matcher,
-    keep: Keep,
-    details: Details,
-    columns: usize,
-    theme: Theme,
-}
-
-impl Painter {
-    fn row(&mut self, item: &str, detail: &str, mark: Option<&'static str>) -> Line<'static> {
-        let style = match mark {
-            Some(_) => self.theme.style(Role::Selected),
-            None => self.theme.style(Role::Text),
-        };
-        let room = self.columns.saturating_sub(MARK.len());
-        // Of two that do not fit, the label is the one to be read.
-        let label_room = match self.details {
-            Details::Right => width(&fit(item, room)),
-            Details::Column(column) => column.min(room),
-        };
-        let detail = match room.saturating_sub(label_room + GAP) {
-            0..=3 => String::new(),
-            left => fit(detail, left),
-        };
-        let label_room = match detail.is_empty() {
-            true => room,
-            false => label_room,
-        };
-        let label = self.label(item, label_room, style);
-        let used: usize = label.iter().map(|span| width(&span.content)).sum();
-        let (before, after) = match self.details {
-            Details::Right => (room.saturating_sub(used + width(&detail)), 0),
-            Details::Column(_) => {
-                let before = (label_room + GAP).min(room).saturating_sub(used);
-                let taken = used + before + width(&detail);
-                (before, room.saturating_sub(taken))
-            }
-        };
-        let mut spans = vec![Span::styled(mark.unwrap_or(NO_MARK), style)];
-        spans.extend(label);
-        spans.push(Span::styled(" ".repeat(before), style));
-        let dim = style.patch(self.theme.style(Role::Dim));
-        spans.push(Span::styled(detail, dim));
-        spans.push(Span::styled(" ".repeat(after), style));
-        Line::from(spans)
-    }
-
-    /// The label with what was typed emphasised.
-    fn label(&mut self, item: &str, columns: usize, style: Style) -> Vec<Span<'static>> {
-        let mut found = Vec::new();
-        let mut characters = Vec::new();
-        let text = Utf32Str::new(item, &mut characters);
-        // What does not match at all has nothing to emphasise.
-        let _ = self.pattern.indices(text, &mut self.matcher, &mut found);
-        found.sort_unstable();
-        let cells: Vec<Cell> = item
-            .graphemes(true)
-            .enumerate()
-            .map(|(at, grapheme)| {
-                let at = u32::try_from(at).unwrap_or(u32::MAX);
-                (
-                    shown(grapheme).into_owned(),
-                    found.binary_search(&at).is_ok(),
-                )
-            })
-            .collect();
-        let (kept, cut) = kept(&cells, columns, self.keep);
-        let mut spans = Vec::new();
-        let emphasised = style.patch(self.theme.style(Role::Match));
-        spans.extend(kept.iter().map(|(text, found)| {
-            let style = if *found { emphasised } else { style };
-            Span::styled(text.clone(), style)
-        }));
-        if cut {
-            let at = match self.keep {
-                Keep::Start => spans.len(),
-                Keep::End => 0,
-            };
-            spans.insert(at, Span::styled("…", style));
-        }
-        spans
-    }
-}
-
-/// What of a label is shown, and whether something is left out of it.
-fn kept(cells: &[Cell], columns: usize, keep: Keep) -> (&[Cell], bool) {
-    let whole: usize = cells.iter().map(|(text, _)| width(text)).sum();
-    if whole <= columns {
-        return (cells, false);
-    }
-    let Some(mut left) = columns.checked_sub(1) else {
-        return (&[], false);
-    };
-    let mut count = 0;
-    loop {
-        let next = match keep {
-            Keep::Start => cells.get(count),
-            Keep::End => cells.iter().rev().nth(count),
-        };
-        match next.and_then(|(text, _)| left.checked_sub(width(text))) {
-            Some(rest) => left = rest,
-            None => break,
-        }
-        count += 1;
-    }
-    match keep {
-        Keep::Start => (&cells[..count], true),
-        Keep::End => (&cells[cells.len() - count..], true),
     }
 }

@@ -223,7 +223,7 @@ mod tests {
     │ > fix the 字 parser␛[2J␊please                           1 turn, 2 h ago │
     │   write a test (unfinished)                          3 turns, 4 days ago │
     │   (nothing said yet)                                        0 turns, now │
-    └ Enter resume · Ctrl-F fork · Esc close · Up/Down move ───────────────────┘
+    └ Enter resume · Ctrl-F fork · Esc close ──────────────────────────────────┘
     "#);
     }
 

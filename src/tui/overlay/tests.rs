@@ -184,7 +184,7 @@ fn help_is_found_by_typing() {
     │                                      │
     │                                      │
     │                                      │
-    └ Enter keep · Esc all ────────────────┘
+    └ Enter keep · Esc all keys ───────────┘
     "#);
     // Letters are the filter's until Enter; then Esc takes it away, and the next closes.
     assert_eq!(typed(&mut help, since, "q<Enter>"), None);
@@ -216,7 +216,7 @@ fn help_is_found_by_typing() {
     ..│   Enter                  choose                                          │..
     ..│   Esc, Ctrl-C            close                                           │..
     ..│   Up, Ctrl-P             up                                              │..
-    ..└ Esc close · / find · PgDn 36 more lines ─────────────────────────────────┘..
+    ..└ Esc close · / find · PgDn 40 more lines ─────────────────────────────────┘..
     ................................................................................
     "#);
 }
@@ -250,7 +250,7 @@ fn the_palette_gives_the_entry_that_was_meant() {
     ..│ > copy the last answer 字                     Ctrl-Y │..
     ..│                                                      │..
     ..│                                                      │..
-    ..└ Enter choose · Esc close · Up/Down move ─────────────┘..
+    ..└ Enter choose · Esc close ────────────────────────────┘..
     ............................................................
     ............................................................
     ............................................................
@@ -364,6 +364,7 @@ fn no_key_does_two_things_in_a_place() {
         vec![of(confirm::KEYS), scroll.clone()],
         vec![of(diff::KEYS), scroll.clone()],
         vec![of(help::KEYS), scroll.clone()],
+        vec![of(help::FILTER_KEYS), of(field::KEYS)],
         vec![of(message::KEYS), scroll],
         vec![of(finder::KEYS), walk.clone(), of(field::KEYS)],
         vec![of(sessions::KEYS), walk, of(field::KEYS)],
