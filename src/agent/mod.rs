@@ -30,6 +30,7 @@ mod restore;
 mod resume;
 pub mod session;
 mod settings;
+mod shell;
 pub mod slash;
 mod steer;
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub use conversation::Pinnable;
 pub use driver::Agent;
 pub use effect::Effect;
 pub use entry::{
-    Answer, Compaction, Entry, FileText, Finish, How, Kind, Restored, Shortened, ToolResult,
+    Answer, Compaction, Entry, FileText, Finish, How, Kind, Restored, Shell, Shortened, ToolResult,
     Verdict,
 };
 pub use event::{Approval, Done, Event, Front, Question};
