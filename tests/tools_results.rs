@@ -526,7 +526,7 @@ fn a_command_is_heard_as_it_prints() {
         arguments: arguments.as_object().unwrap().clone(),
     };
     let printed = |bytes: &[u8]| heard.borrow_mut().push(bytes.to_vec());
-    let outcome = bench.toolbox.run_showing(&call, &|| false, &printed);
+    let outcome = bench.toolbox.run_as(None, &call, &|| false, &printed);
     assert_eq!(outcome.output, "a\nbc\n[exit 0]");
     assert_eq!(heard.into_inner(), [b"a\nb".to_vec(), b"c".to_vec()]);
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::entry::{Answer, Compaction, FileText, How, Kind, Shortened, ToolResult};
+use super::entry::{Answer, Compaction, FileText, How, Kind, Shell, Shortened, ToolResult};
 use super::exit::Reason;
 use super::machine::{Machine, Rules};
 use super::session::{Journal, Session};
@@ -156,6 +156,41 @@ fn a_summary_stands_for_old_turns_and_pinned_text_stays() {
     let said = told(s.machine());
     assert_eq!(said.len(), 4);
     assert!(!said[2].1.contains("They read") && !said[2].1.contains("left out here"));
+}
+
+#[test]
+fn what_the_user_ran_leaves_the_task_and_its_words_stay() {
+    let shell = Shell {
+        command: "make".into(),
+        output: "all is well\n[exit 0]".into(),
+        ok: true,
+    };
+    let mut s = session([Kind::Shell(shell)]);
+    assert!(s.machine().messages().is_empty());
+    s.record(Kind::User {
+        text: "the task".into(),
+        attached: vec![file("a", "b")],
+    })
+    .unwrap();
+    let ran = "[The user ran: make]\nall is well\n[exit 0]\n\n";
+    let attached = "\n\n[Attached by the user: a]\nb\n[End of a]";
+    let whole = format!("{ran}the task{attached}");
+    assert_eq!(told(s.machine()), [(Role::User, whole)]);
+    check_parts(s.machine());
+    let parts = s.machine().conversation().parts().next().unwrap();
+    assert_eq!(parts[0], (Owner::ToolOutput, ran.len()));
+
+    let more = work(1, "one").into_iter().chain([user("newest")]);
+    more.for_each(|kind| s.record(kind).unwrap());
+    s.record(compaction(How::DroppedOldest, 6, "")).unwrap();
+    let said = told(s.machine());
+    assert_eq!(
+        said[0].1,
+        "the task\n\n[The files that were attached here are left out to make room.]\
+         \n\n[What the user ran before this is left out to make room.]"
+    );
+    assert_eq!(said.last().unwrap().1, "newest");
+    check_parts(s.machine());
 }
 
 #[test]

@@ -323,10 +323,18 @@ fn pieces(message: &Message, parts: &Parts, owner: Owner) -> Vec<Piece> {
     found
 }
 
-/// The task's words stay; files can be read again.
+/// The task's words stay; files can be read again, and commands run.
 fn without_files(message: &Message, origin: Origin) -> (Message, Origin) {
-    let is_file = |(owner, _): &(Owner, usize)| *owner == Owner::Files;
-    if !origin.parts.iter().any(is_file) {
+    let has = |of: Owner| origin.parts.iter().any(|(owner, _)| *owner == of);
+    let left_out = [
+        (Owner::Files, FILES_LEFT_OUT),
+        (Owner::ToolOutput, OUTPUTS_LEFT_OUT),
+    ];
+    let said = left_out.into_iter().filter(|(owner, _)| has(*owner));
+    let said: Vec<Piece> = said
+        .map(|(_, text)| (Owner::History, text.to_owned()))
+        .collect();
+    if said.is_empty() {
         return (message.clone(), origin);
     }
     let mut rest = message.content.as_str();
@@ -336,16 +344,18 @@ fn without_files(message: &Message, origin: Origin) -> (Message, Origin) {
             break;
         };
         rest = more;
-        if *owner != Owner::Files {
+        if !matches!(owner, Owner::Files | Owner::ToolOutput) {
             kept.push((*owner, piece.to_owned()));
         }
     }
-    kept.push((Owner::History, FILES_LEFT_OUT.to_owned()));
+    kept.extend(said);
     let (message, parts) = user_message(&kept);
     (message, Origin { parts, ..origin })
 }
 
 const FILES_LEFT_OUT: &str = "\n\n[The files that were attached here are left out to make room.]";
+
+const OUTPUTS_LEFT_OUT: &str = "\n\n[What the user ran before this is left out to make room.]";
 
 fn user_message(pieces: &[Piece]) -> (Message, Vec<(Owner, usize)>) {
     let message = Message {

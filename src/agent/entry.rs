@@ -78,6 +78,8 @@ pub enum Kind {
     Undo(Restored),
     /// And brought it back again.
     Redo(Restored),
+    /// The user ran a command by hand.
+    Shell(Shell),
     /// A branch begins here, after an entry that others follow already, or is gone on
     /// with. `from` was the head before.
     Fork {
@@ -148,6 +150,25 @@ impl FileText {
     pub fn as_memory(&self) -> String {
         let Self { path, text, .. } = self;
         format!("[Notes on this project, from {path}]\n{text}\n[End of {path}]\n\n")
+    }
+}
+
+/// A command of the user's own, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shell {
+    pub command: String,
+    /// What it printed, bounded, and how it ended.
+    pub output: String,
+    pub ok: bool,
+}
+
+impl Shell {
+    /// As the model reads it before a message.
+    pub fn as_note(&self) -> String {
+        let Self {
+            command, output, ..
+        } = self;
+        format!("[The user ran: {command}]\n{output}\n\n")
     }
 }
 

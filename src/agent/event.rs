@@ -37,7 +37,7 @@ pub enum Event {
         sandbox: String,
     },
     /// A piece of what a running command prints, before its result: whole characters, as
-    /// printed.
+    /// printed. `id` is the call's, or [`Agent::SHELL`](super::Agent::SHELL).
     ToolOutput {
         id: String,
         text: String,

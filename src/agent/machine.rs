@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 use super::conversation::{Conversation, Piece, Said};
 use super::effect::Effect;
-use super::entry::{Answer, Entry, FileText, Finish, Kind, Opening, Restored, ToolResult, Verdict};
+use super::entry::{
+    Answer, Entry, FileText, Finish, Kind, Opening, Restored, Shell, ToolResult, Verdict,
+};
 use super::exit::Reason;
 use crate::chat::{Message, Owner, Role, ToolCall};
 use crate::tools;
@@ -120,6 +122,8 @@ pub struct Machine {
     calls: usize,
     /// What the user did to earlier turns' changes and the model does not know yet.
     notes: Vec<Note>,
+    /// What the user ran, which it does not know either.
+    ran: Vec<Shell>,
     /// Project memory that goes along with the next message.
     memory: Vec<FileText>,
     /// Paths of all project memory so far.
@@ -145,6 +149,7 @@ impl Machine {
             turn: Turn::default(),
             calls: 0,
             notes: Vec::new(),
+            ran: Vec::new(),
             memory: Vec::new(),
             remembered: Vec::new(),
             opening: None,
@@ -201,10 +206,13 @@ impl Machine {
                 self.turn = Turn::default();
                 self.opening = None;
                 let memory = std::mem::take(&mut self.memory);
+                let ran = std::mem::take(&mut self.ran);
+                let ran = { ran.iter() }.map(|shell| (Owner::ToolOutput, shell.as_note()));
                 let memory = memory.iter().map(|file| (Owner::Memory, file.as_memory()));
                 let before = { self.preamble().into_iter() }
                     .chain(memory)
                     .chain(self.told_notes())
+                    .chain(ran)
                     .collect();
                 self.conversation.user(entry.id, text, before, attached);
                 self.phase = Phase::Generate;
@@ -248,6 +256,7 @@ impl Machine {
             Kind::Settings(chosen) => self.rules.limits.clone_from(&chosen.limits),
             Kind::Undo(what) => self.note(what, true),
             Kind::Redo(what) => self.note(what, false),
+            Kind::Shell(shell) => self.ran.push(shell.clone()),
             Kind::Memory { files } => {
                 let paths = files.iter().map(|file| file.path.clone());
                 self.remembered.extend(paths);

@@ -35,6 +35,7 @@ mod restore;
 mod resume;
 pub mod session;
 mod settings;
+mod shell;
 pub mod slash;
 mod steer;
 #[cfg(test)]
@@ -52,7 +53,7 @@ pub use conversation::Pinnable;
 pub use driver::Agent;
 pub use effect::Effect;
 pub use entry::{
-    Answer, Compaction, Entry, FileText, Finish, How, Kind, Opening, Restored, Shortened,
+    Answer, Compaction, Entry, FileText, Finish, How, Kind, Opening, Restored, Shell, Shortened,
     ToolResult, Verdict,
 };
 pub use event::{Approval, Done, Event, Front, Question};

@@ -188,6 +188,10 @@ fn about(kind: &Kind) -> String {
             let _ = write!(text, " [{} tokens]", answer.ids.len());
             text
         }
+        Kind::Shell(shell) => {
+            let outcome = if shell.ok { "ok" } else { "failed" };
+            format!("shell ({outcome}): {}", one_line(&shell.command, TEXT))
+        }
         Kind::ToolResult(result) => {
             let outcome = if result.ok { "ok" } else { "failed" };
             format!("result ({outcome}): {}", one_line(&result.output, TEXT))

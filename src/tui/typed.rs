@@ -185,8 +185,10 @@ impl App {
             },
             Sent::Command(line) => self.command(&line, now),
             Sent::Shell(line) => {
-                self.transcript.say(&format!("!{line}"));
-                Vec::new()
+                self.begin_work("running", now);
+                self.transcript.shell(&line, now);
+                self.transcript.to_bottom();
+                vec![Effect::Job(Job::Shell(line))]
             }
             Sent::External => vec![Effect::Edit(self.composer.text())],
             Sent::Takeback => {

@@ -2,6 +2,7 @@
 //! model: live output, the thinking keys, steering, the user's own commands.
 
 mod live;
+mod shell;
 mod stage;
 mod steering;
 mod thinking;

@@ -7,7 +7,7 @@ use super::log::path_to;
 use super::read::Log;
 use super::record::Noted;
 use super::trace::Span;
-use crate::agent::entry::{Answer, Kind};
+use crate::agent::entry::{Answer, Kind, Shell};
 use crate::agent::present;
 use crate::chat::ToolCall;
 
@@ -92,6 +92,12 @@ pub fn markdown(log: &Log) -> String {
             Kind::ToolResult(result) => {
                 let outcome = if result.ok { "Result" } else { "Failed" };
                 format!("### {outcome}\n\n{}", fenced("", &result.output))
+            }
+            Kind::Shell(Shell {
+                command, output, ..
+            }) => {
+                let ran = format!("! {command}\n{output}");
+                format!("### Run by the user\n\n{}", fenced("", &ran))
             }
             Kind::Interrupted => "*(stopped by the user)*".to_owned(),
             Kind::Failed { message } => format!("*(failed: {message})*"),

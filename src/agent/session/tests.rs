@@ -15,7 +15,7 @@ use crate::agent::settings::Calls;
 use crate::backend::Alternative;
 use crate::bundle::{Bundle, Tokenizer};
 use crate::chat::Thinking;
-use crate::generate::{Sampling, Token};
+use crate::generate::{Nudge, Sampling, ThinkingKey, Token};
 
 fn header(id: &str) -> Header {
     Header {
@@ -346,6 +346,50 @@ fn an_answer_that_was_cut_off_goes_on() {
     assert_eq!(ids, [0, 1, 9]);
     let mut journal = sessions.open(&id).unwrap().journal;
     assert!(journal.trace().take_partial().is_none());
+}
+
+#[test]
+fn what_the_user_did_to_the_reasoning_is_kept_with_its_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = Sessions::at(dir.path());
+    let tokenizer = demo();
+    let id = sessions.new_id();
+    let mut journal = Journal::in_folder(header(&id), sessions.clone());
+    journal.append(said("go")).unwrap();
+    let begin = |key| Begin {
+        after: 1,
+        key,
+        prompt: 10,
+        at: 5,
+    };
+    // An answer without a token leaves nothing, so the next is found.
+    journal.trace().begin(begin(1)).unwrap();
+    assert_eq!(journal.trace().finish().unwrap(), None);
+    journal.trace().begin(begin(2)).unwrap();
+    let [more, close] =
+        [(0, ThinkingKey::More(5)), (2, ThinkingKey::Close)].map(|(at, what)| Nudge { at, what });
+    journal.trace().push_nudge(more, 10);
+    for i in 0..2 {
+        journal.trace().push(&token(i, 10 + i as usize), &tokenizer);
+    }
+    journal.trace().push_nudge(close, 12);
+    journal.trace().push(&token(2, 12), &tokenizer);
+    // The third is held back, and what was done before it.
+    journal.trace().flush(11).unwrap();
+    drop(journal);
+
+    let mut journal = sessions.open(&id).unwrap().journal;
+    let partial = journal.trace().take_partial().unwrap();
+    assert_eq!(partial.begin, begin(2));
+    assert_eq!(
+        (partial.tokens.len(), &partial.nudges[..]),
+        (2, &[more][..])
+    );
+    journal.trace().go_on(&partial);
+    journal.trace().push_nudge(close, 12);
+    journal.trace().push(&token(2, 12), &tokenizer);
+    let span = journal.trace().finish().unwrap().unwrap();
+    assert_eq!(sessions.tokens(&id, span).len(), 3);
 }
 
 #[test]

@@ -47,7 +47,7 @@ struct Running {
     since: Instant,
     /// Time that had passed before, in an answer that goes on.
     before: u32,
-    /// Whether there is a token.
+    /// Whether a token was written.
     begun: bool,
     /// Records that are not written yet, each with its token's position.
     held: Vec<(usize, Record)>,
@@ -173,7 +173,6 @@ impl Trace {
         if let Some(run) = &mut self.run {
             let passed = u32::try_from(run.since.elapsed().as_millis()).unwrap_or(u32::MAX);
             let noted = Noted::of(token, run.before.saturating_add(passed), tokenizer);
-            run.begun = true;
             run.held.push((token.position, Record::Token(noted)));
         }
     }
@@ -199,6 +198,7 @@ impl Trace {
         }
         let mut bytes = Vec::new();
         for (_, record) in run.held.drain(..due) {
+            run.begun |= matches!(record, Record::Token(_));
             frame(&record, self.end + bytes.len() as u64, &mut bytes);
         }
         let written = file

@@ -42,6 +42,8 @@ pub enum Job {
     Edit(usize, String),
     /// Open another bundle.
     Model(PathBuf),
+    /// Run a command of the user's own.
+    Shell(String),
     /// Go on differently from a token.
     Fork(ForkAt),
     /// The session goes on with the branch that ends with this entry.
@@ -258,6 +260,11 @@ impl Wire {
                 }
                 Err(why) => self.report(Report::Said(why)),
             },
+            Job::Shell(command) => {
+                if let Err(why) = agent.run_shell(&command, self) {
+                    self.report(Report::Said(why));
+                }
+            }
             Job::Fork(at) => {
                 if let Err(why) = agent.fork_at(&at, self) {
                     self.report(Report::Said(why));

@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use serde_json::{Map, Value};
+
 use super::Transcript;
 use super::body::{Answer, User, Writing};
 use super::card::{Card, State};
@@ -10,7 +12,7 @@ use super::item::{Body, Fold, Item};
 use super::said::{Said, Tone, compacted, ended, restored};
 use super::scroll::View;
 use super::words::Words;
-use crate::agent::{self, Entry, Event, Exit, FileText, Kind, ToolResult};
+use crate::agent::{self, Agent, Entry, Event, Exit, FileText, Kind, Shell, ToolResult};
 use crate::chat::ToolCall;
 use crate::tui::text::markdown::Markdown;
 
@@ -103,6 +105,33 @@ impl Transcript {
         }
     }
 
+    /// A command of the user's own begins to run.
+    pub fn shell(&mut self, command: &str, now: Instant) {
+        let mut card = shell_card(command);
+        card.started(Some(now));
+        self.push(Body::Call(card));
+    }
+
+    fn shell_ended(&mut self, shell: &Shell, at: Option<Instant>) {
+        let result = ToolResult {
+            call_id: Agent::SHELL.to_owned(),
+            ok: shell.ok,
+            output: shell.output.clone(),
+            truncated: false,
+            refused: false,
+            change: String::new(),
+        };
+        if !self
+            .card(Agent::SHELL)
+            .is_some_and(|card| card.is_running())
+        {
+            self.push(Body::Call(shell_card(&shell.command)));
+        }
+        if let Some(card) = self.card(Agent::SHELL) {
+            card.finish(&result, at);
+        }
+    }
+
     fn take(&mut self, entry: &Entry, at: Option<Instant>) {
         if entry.id <= self.newest {
             return;
@@ -125,6 +154,7 @@ impl Transcript {
             Kind::TurnEnded { exit, reason } => self.turn_ended(*exit, *reason),
             Kind::Undo(what) => self.mark(restored("undone", what)),
             Kind::Redo(what) => self.mark(restored("redone", what)),
+            Kind::Shell(shell) => self.shell_ended(shell, at),
             Kind::Fork { .. } => self.mark("from here on it is another branch".to_owned()),
             Kind::Compaction(what) => {
                 // The notice that came with it says more.
@@ -301,4 +331,9 @@ impl Transcript {
             item.set_fold(fold);
         }
     }
+}
+
+fn shell_card(command: &str) -> Card {
+    let arguments = Map::from_iter([("command".to_owned(), Value::from(command))]);
+    Card::new(Agent::SHELL, "run_command", &arguments)
 }
