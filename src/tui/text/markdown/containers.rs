@@ -62,10 +62,11 @@ impl Containers {
         None
     }
 
-    /// Adds to the mark of an item that has just begun; false if it has none.
+    /// Adds to the mark of an item that has just begun; false if it has none, or no room.
     pub fn add_to_mark(&mut self, sign: &str) -> bool {
+        let fits = self.taken() + width(sign) <= self.columns / 2;
         match self.open.last_mut() {
-            Some(Container::Item { mark, state }) if *state == Mark::Due => {
+            Some(Container::Item { mark, state }) if *state == Mark::Due && fits => {
                 mark.push_str(sign);
                 true
             }
