@@ -177,6 +177,7 @@ impl Card {
         match self.name.as_str() {
             _ if self.output.trim().is_empty() => Detail::Nothing,
             "git" if self.output.contains("\n@@ -") => Detail::Diff((&self.output).into()),
+            _ if self.is_running() => Detail::Log(&self.output),
             "run_command" | "command_output" => Detail::Log(&self.output),
             _ => Detail::Text(&self.output),
         }

@@ -65,7 +65,7 @@ impl View {
 impl Transcript {
     /// Down by so many rows, or up if negative.
     pub fn scroll(&mut self, rows: i32) {
-        if self.items.is_empty() {
+        if !self.has_size() {
             return;
         }
         let distance = rows.unsigned_abs() as usize;
@@ -99,6 +99,9 @@ impl Transcript {
 
     /// Puts a row at the top, as far as what follows fills the view.
     pub(super) fn look_from(&mut self, place: Place) {
+        if !self.has_size() {
+            return;
+        }
         let bottom = self.bottom();
         if self.follows() {
             self.view.seen = Some(self.end());
@@ -116,6 +119,9 @@ impl Transcript {
 
     /// Moves an item into view, its beginning if it is long.
     pub(super) fn reveal(&mut self, item: usize) {
+        if !self.has_size() {
+            return;
+        }
         self.lay_out(item);
         let start = Place {
             item,
@@ -139,6 +145,9 @@ impl Transcript {
 
     /// Brings what is in view up to date, and finds out what that is.
     pub(super) fn place_view(&mut self) {
+        if !self.has_size() {
+            return;
+        }
         let bottom = self.bottom();
         if let Top::Held { place, mark, fit } = self.view.top {
             self.lay_out(place.item);
@@ -166,6 +175,11 @@ impl Transcript {
         let last = self.down(self.view.first, height);
         self.down(last, AHEAD);
         self.view.below = self.unseen(last);
+    }
+
+    /// Whether there has been a layout: before, nothing is in view.
+    fn has_size(&self) -> bool {
+        self.frame.now.is_some() && !self.items.is_empty()
     }
 
     /// Rows below a place that have come since the end was in view.

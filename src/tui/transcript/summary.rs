@@ -52,3 +52,50 @@ pub(super) fn summary(name: &str, arguments: &Map<String, Value>) -> String {
     };
     sanitize::for_line(&summary.replace('\n', " ⏎ ")).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_tool_says_what_it_is_about() {
+        for (name, arguments, expected) in [
+            (
+                "read_file",
+                json!({"path": "a", "start": 2, "end": 9}),
+                "a, lines 2 to 9",
+            ),
+            (
+                "read_file",
+                json!({"path": "a", "end": 9}),
+                "a, up to line 9",
+            ),
+            (
+                "write_file",
+                json!({"path": "a\u{1b}", "content": "x"}),
+                "a␛",
+            ),
+            (
+                "search",
+                json!({"pattern": "x.*y", "path": "src"}),
+                "x.*y in src",
+            ),
+            ("run_command", json!({"command": " a\nb\r\n"}), "a ⏎ b"),
+            (
+                "git",
+                json!({"args": ["commit", "-m", "Fix it"]}),
+                "commit -m Fix it",
+            ),
+            ("command_output", json!({"id": 3, "wait": 5}), "command 3"),
+            ("other", json!({"a": "b", "c": [1]}), "a=b, c=[1]"),
+            // What a model makes of it may be anything.
+            ("read_file", json!({"path": 5}), ""),
+            ("git", json!({"args": "log"}), ""),
+            ("stop_command", json!({}), ""),
+        ] {
+            let arguments = arguments.as_object().unwrap();
+            assert_eq!(summary(name, arguments), expected, "{name} {arguments:?}");
+        }
+    }
+}

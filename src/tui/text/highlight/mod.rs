@@ -19,7 +19,7 @@ use grammars::{Grammars, Place, parse};
 use crate::tui::theme::{Role, Theme};
 
 /// How often it is told that there is more, while there is much to do.
-const TOLD_EVERY: Duration = Duration::from_millis(30);
+const TOLD_EVERY: Duration = Duration::from_millis(100);
 /// Lines of a block beyond which code is plain.
 const BLOCK_LINES: usize = 2_000;
 

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod code;
+mod containers;
 mod render;
 #[cfg(test)]
 mod tests;

@@ -8,18 +8,17 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::code;
+use super::containers::Containers;
 use crate::sandbox::sanitize;
 use crate::tui::text::highlight::{Code, Highlighter, Last};
 use crate::tui::text::table::Table;
-use crate::tui::text::{Row, fit, width};
+use crate::tui::text::{Row, fit};
 use crate::tui::theme::{Role, Theme};
 
 /// Widest lines of running text: longer ones are hard to read.
 const PROSE: usize = 110;
 /// Columns of a link's address that are shown.
 const ADDRESS: usize = 200;
-/// Containers that are drawn; what is nested deeper is drawn at this depth.
-const DEEPEST: usize = 12;
 
 pub(super) const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_STRIKETHROUGH)
@@ -44,17 +43,6 @@ pub(super) struct Rendered {
     pub colours: code::Colours,
 }
 
-/// Something that puts decoration before the rows in it.
-enum Container {
-    Quote,
-    /// With its bullet or number until the first row has it.
-    Item {
-        mark: String,
-        columns: usize,
-        used: bool,
-    },
-}
-
 /// A list: the number of its next item, if it has numbers, and whether its items are
 /// apart from each other.
 struct List {
@@ -66,7 +54,7 @@ struct List {
 struct Renderer<'a> {
     target: Target<'a>,
     out: Rendered,
-    containers: Vec<Container>,
+    containers: Containers,
     lists: Vec<List>,
     /// Whether something came before in the innermost container.
     after: bool,
@@ -85,7 +73,7 @@ pub(super) fn render(source: &str, target: Target<'_>, memos: &mut Vec<Code>) ->
     let mut renderer = Renderer {
         target,
         out: Rendered::default(),
-        containers: Vec::new(),
+        containers: Containers::new(target.columns),
         lists: Vec::new(),
         after: false,
         styles: Vec::new(),
@@ -155,7 +143,7 @@ impl Renderer<'_> {
         match tag {
             Tag::Paragraph => {
                 // A paragraph of its own in an item is what makes a list loose.
-                let in_item = matches!(self.containers.last(), Some(Container::Item { .. }));
+                let in_item = self.containers.in_item();
                 if let (true, Some(list)) = (in_item, self.lists.last_mut()) {
                     list.loose = true;
                 }
@@ -173,7 +161,7 @@ impl Renderer<'_> {
             }
             Tag::BlockQuote(_) => {
                 self.begin_block();
-                self.containers.push(Container::Quote);
+                self.containers.open_quote();
                 self.after = false;
             }
             Tag::CodeBlock(kind) => {
@@ -190,7 +178,7 @@ impl Renderer<'_> {
             }
             Tag::List(first) => {
                 self.flush();
-                let nested = matches!(self.containers.last(), Some(Container::Item { .. }));
+                let nested = self.containers.in_item();
                 let tight = self.lists.last().is_some_and(|list| !list.loose);
                 if self.after && !(nested && tight) {
                     self.blank();
@@ -249,7 +237,7 @@ impl Renderer<'_> {
             }
             TagEnd::BlockQuote(_) => {
                 self.flush();
-                self.containers.pop();
+                self.containers.close();
                 self.after = true;
             }
             TagEnd::CodeBlock => self.end_code(),
@@ -314,24 +302,19 @@ impl Renderer<'_> {
         if apart {
             self.blank();
         }
-        self.containers.push(Container::Item {
-            columns: width(&mark),
-            mark,
-            used: false,
-        });
+        if let Some(mark) = self.containers.open_item(mark) {
+            self.text(&mark);
+        }
         self.after = false;
     }
 
     fn end_item(&mut self) {
         self.flush();
         // An empty item has its mark all the same.
-        if matches!(
-            self.containers.last(),
-            Some(Container::Item { used: false, .. })
-        ) {
+        if self.containers.mark_is_due() {
             self.push(Row::default());
         }
-        self.containers.pop();
+        self.containers.close();
         self.after = true;
     }
 
@@ -361,12 +344,8 @@ impl Renderer<'_> {
 
     fn task(&mut self, done: bool) {
         let sign = if done { "[x] " } else { "[ ] " };
-        match self.containers.last_mut() {
-            Some(Container::Item { mark, columns, .. }) => {
-                mark.push_str(sign);
-                *columns = width(mark);
-            }
-            _ => self.text(sign),
+        if !self.containers.add_to_mark(sign) {
+            self.text(sign);
         }
     }
 
@@ -470,47 +449,13 @@ impl Renderer<'_> {
 
     /// Columns that the containers leave.
     fn room(&self) -> usize {
-        let taken: usize = self.drawn().map(Container::columns).sum();
-        self.target.columns.saturating_sub(taken).max(1)
-    }
-
-    /// The containers that have room to be drawn.
-    fn drawn(&self) -> impl Iterator<Item = &Container> {
-        let mut left = self.target.columns / 2;
-        self.containers.iter().take(DEEPEST).take_while(move |one| {
-            let fits = one.columns() <= left;
-            left = left.saturating_sub(one.columns());
-            fits
-        })
+        self.containers.room()
     }
 
     /// A row with what the containers put before it.
     fn push(&mut self, mut row: Row) {
-        let theme = self.target.theme;
-        let drawn = self.drawn().count();
-        let blank = row.line.spans.is_empty();
-        for container in self.containers[..drawn].iter_mut().rev() {
-            match container {
-                Container::Quote => row.prefix("▌ ", theme.style(Role::Dim)),
-                Container::Item { used, columns, .. } if *used || (blank && self.after) => {
-                    row.prefix(&" ".repeat(*columns), Style::new());
-                }
-                Container::Item { mark, used, .. } => {
-                    row.prefix(mark, theme.style(Role::Hint));
-                    *used = true;
-                }
-            }
-        }
+        self.containers.prefix(&mut row, self.target.theme);
         self.out.rows.push(row);
         self.after = true;
-    }
-}
-
-impl Container {
-    fn columns(&self) -> usize {
-        match self {
-            Self::Quote => 2,
-            Self::Item { columns, .. } => *columns,
-        }
     }
 }

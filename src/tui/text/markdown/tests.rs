@@ -112,6 +112,22 @@ fn lists_that_are_loose_or_interrupted() {
 }
 
 #[test]
+fn lists_that_are_too_deep_keep_their_marks() {
+    let rows = whole("- a\n  - b\n    - c\n      - d\n        - [x] e\n- f", 14);
+    assert_eq!(
+        rows,
+        [
+            "• a",
+            "  • b",
+            "    • c",
+            "      • d",
+            "      • [x] e",
+            "• f"
+        ]
+    );
+}
+
+#[test]
 fn code_is_not_wrapped_between_words_and_can_be_copied() {
     let text = "Do:\n\n1. this\n   ```sh\n   ls -la\n   ```\n\n```\none two three four\n\tfive\n";
     let mut markdown = Markdown::new(text);
