@@ -122,9 +122,9 @@ impl Compare {
         }
     }
 
-    /// Whether one of them is still being written.
-    pub fn has_live(&self) -> bool {
-        [self.left, self.right].contains(&TraceId::Live)
+    /// The traces that are compared.
+    pub fn sides(&self) -> [TraceId; 2] {
+        [self.left, self.right]
     }
 
     fn is_wide(&self) -> bool {
@@ -141,7 +141,7 @@ impl Compare {
 
     pub fn layout(&mut self, shelf: &Shelf, columns: usize, height: usize) {
         (self.columns, self.height) = (columns, height);
-        let traces = [shelf.get(self.left), shelf.get(self.right)];
+        let traces = self.sides().map(|side| shelf.get(side));
         let start = traces[0].start(self.parted);
         let text = traces[0].text().get(..start).unwrap_or_default();
         // A column is left for spaces that hang over a row's end.
@@ -213,7 +213,7 @@ impl Compare {
         if area.is_empty() {
             return;
         }
-        let traces = [shelf.get(self.left), shelf.get(self.right)];
+        let traces = self.sides().map(|side| shelf.get(side));
         let line = |y: usize| Rect {
             y: area.y.saturating_add(y as u16),
             height: 1,

@@ -44,7 +44,10 @@ impl Measure {
             Self::Entropy => level.entropy,
             Self::Surprise => level.surprise,
         };
-        let above = LEVELS.iter().skip(1).take_while(|one| !(nats < from(one)));
+        let above = LEVELS
+            .iter()
+            .skip(1)
+            .take_while(|one| nats.is_nan() || nats >= from(one));
         above.count()
     }
 

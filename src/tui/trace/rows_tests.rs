@@ -97,7 +97,7 @@ proptest! {
                 }
                 let hangs = usize::from(last.is_some_and(|cell| cell.is_space()));
                 prop_assert!(used <= columns + hangs || cells.len() <= 2, "{:?}", cells);
-                prop_assert_eq!(cells.iter().map(|(_, cell)| cell.to).last().unwrap_or(to), to);
+                prop_assert_eq!(last.map_or(to, |cell| cell.to), to);
             }
         }
         prop_assert_eq!(next, text.len());

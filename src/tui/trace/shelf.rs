@@ -10,6 +10,9 @@ use crate::agent::session::Noted;
 /// Tokens that are kept of answers that are over, some 50 MB; those of the oldest can be
 /// read again.
 const MOST: usize = 400_000;
+/// Traces that are kept however long they are: one that is shown, and two that are
+/// compared.
+const FEWEST: usize = 3;
 
 /// Names a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +85,17 @@ impl Shelf {
         self.traces.retain(|one| one.entry() != trace.entry());
         self.traces.push(trace);
         let mut tokens: usize = self.traces.iter().map(Trace::len).sum();
-        // Two may be compared.
-        while tokens > MOST && self.traces.len() > 2 {
+        while tokens > MOST && self.traces.len() > FEWEST {
             tokens -= self.traces.remove(0).len();
+        }
+    }
+
+    /// A trace is in use: others are given up before it.
+    pub fn touch(&mut self, id: TraceId) {
+        let is = |trace: &Trace| trace.entry().map(TraceId::Entry) == Some(id);
+        if let Some(at) = self.traces.iter().position(is) {
+            let trace = self.traces.remove(at);
+            self.traces.push(trace);
         }
     }
 

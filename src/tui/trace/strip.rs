@@ -12,24 +12,39 @@ use super::heat::{LEVELS, Measure};
 use super::store::Trace;
 use crate::tui::theme::{Role, Theme};
 
+/// Of a trace that grows by less than this part of it, new tokens count as its last
+/// cell's: all cells would have to be looked at for each token.
+const NEARLY: usize = 128;
+
 /// The strip of a trace, made anew only when something of it changed.
 #[derive(Clone, Debug, Default)]
 pub struct Strip {
     /// The level of each cell.
     levels: Vec<usize>,
-    made: Option<(usize, Measure)>,
+    made: Option<Measure>,
+    /// Tokens that the cells share.
     tokens: usize,
+    /// Tokens that were looked at.
+    seen: usize,
 }
 
 impl Strip {
     /// Cells for `height` rows.
     pub fn layout(&mut self, trace: &Trace, measure: Measure, height: usize) {
-        let made = Some((trace.len(), measure));
-        if self.made == made && self.levels.len() == height {
+        let grown = trace.len().checked_sub(self.tokens);
+        let is_near = grown.is_some_and(|grown| grown <= self.tokens / NEARLY);
+        if self.made == Some(measure) && self.levels.len() == height && is_near {
+            for token in self.seen..trace.len() {
+                if let Some(last) = self.levels.last_mut() {
+                    *last = measure.level_of(trace, token).max(*last);
+                }
+            }
+            self.seen = trace.len();
             return;
         }
-        self.made = made;
+        self.made = Some(measure);
         self.tokens = trace.len();
+        self.seen = trace.len();
         self.levels.clear();
         for cell in 0..height {
             let (from, to) = share(trace.len(), height, cell);
@@ -57,6 +72,7 @@ impl Strip {
         (from, to): (usize, usize),
         marked: &BTreeSet<usize>,
     ) {
+        let from = from.min(self.tokens.saturating_sub(1));
         for (cell, level) in self
             .levels
             .iter()
@@ -101,7 +117,7 @@ fn share(tokens: usize, cells: usize, cell: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::trace::sample::trace;
+    use crate::tui::trace::sample::{noted, trace};
 
     #[test]
     fn every_token_has_its_cell() {
@@ -134,5 +150,25 @@ mod tests {
             .map(|row| row.iter().map(|cell| cell.symbol()).collect())
             .collect();
         assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn new_tokens_of_a_long_trace_heat_its_last_cell() {
+        let (mut trace, mut words) = trace(&["a"; 1281]);
+        let mut strip = Strip::default();
+        strip.layout(&trace, Measure::Entropy, 640);
+        assert_eq!(strip.levels.last(), Some(&4));
+        let (shares, cells) = (strip.tokens, strip.levels.clone());
+        strip.levels[639] = 0;
+        trace.push(&noted(3, b"b"), &mut words);
+        strip.layout(&trace, Measure::Entropy, 640);
+        assert_eq!((strip.tokens, strip.seen), (shares, 1282));
+        assert_eq!(strip.levels[..639], cells[..639]);
+        assert_eq!(strip.levels[639], 3);
+        for _ in 0..12 {
+            trace.push(&noted(0, b"c"), &mut words);
+        }
+        strip.layout(&trace, Measure::Entropy, 640);
+        assert_eq!(strip.tokens, trace.len());
     }
 }

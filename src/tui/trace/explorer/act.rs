@@ -1,18 +1,12 @@
-//! What keys, the wheel and clicks do.
+//! What keys do to the trace that is shown.
 
-use crossterm::event::{KeyCode, KeyModifiers};
-
-use super::keys::{Act, EXPORT_KEYS, ExportAct, KEYS, LIST_KEYS, ListAct, SEARCH_KEYS, SearchAct};
+use super::keys::{Act, KEYS};
 use super::{Ask, Below, Explorer, Open};
 use crate::tui::keys::{Key, bound};
-use crate::tui::trace::branches;
 use crate::tui::trace::compare;
-use crate::tui::trace::export::Format;
-use crate::tui::trace::fork::{Fork, Outcome};
-use crate::tui::trace::list::List;
 use crate::tui::trace::motion::{Direction, is_step, is_uncertain, is_word, nearest};
-use crate::tui::trace::shelf::TraceId;
-use crate::tui::trace::walk::Walk;
+use crate::tui::trace::search::Search;
+use crate::tui::trace::store::Trace;
 
 impl Explorer {
     /// A key that the pane gets.
@@ -83,27 +77,8 @@ impl Explorer {
             Act::Routes => self.toggle(Below::Routes),
             Act::Numbers => self.toggle(Below::Numbers),
             Act::Fork => self.fork(),
-            Act::Branches => match self.branches.is_empty() {
-                true => self.say("the session has no branches yet; f begins one"),
-                false => {
-                    let order = branches::tree(&self.branches);
-                    let head = order.iter().position(|(at, _)| self.branches[*at].head);
-                    let list = List {
-                        chosen: head.unwrap_or(0),
-                    };
-                    self.open = Open::Branches(list, order);
-                }
-            },
-            Act::Answers => match self.answers.is_empty() {
-                true => self.say("there are no answers to choose from yet"),
-                false => {
-                    let entry = self.trace().entry();
-                    let at = self.answers.iter().position(|one| Some(one.entry) == entry);
-                    self.open = Open::Answers(List {
-                        chosen: at.unwrap_or(self.answers.len() - 1),
-                    });
-                }
-            },
+            Act::Branches => self.list_branches(),
+            Act::Answers => self.list_answers(),
             Act::PreviousAnswer => return self.beside(Direction::Back),
             Act::NextAnswer => return self.beside(Direction::Forward),
             Act::Live => self.follow(),
@@ -123,7 +98,7 @@ impl Explorer {
             return None;
         }
         if !self.search.query().is_empty() {
-            self.search = Default::default();
+            self.search = Search::default();
             return None;
         }
         if self.below != Below::Token {
@@ -133,7 +108,7 @@ impl Explorer {
         Some(Ask::Leave)
     }
 
-    fn say(&mut self, hint: &str) {
+    pub(super) fn say(&mut self, hint: &str) {
         self.hint = Some(hint.to_owned());
     }
 
@@ -144,7 +119,7 @@ impl Explorer {
         };
     }
 
-    fn go(&mut self, token: usize, direction: Direction) {
+    pub(super) fn go(&mut self, token: usize, direction: Direction) {
         self.walk.go(self.shelf.get(self.shown), token, direction);
     }
 
@@ -173,7 +148,7 @@ impl Explorer {
     }
 
     /// Moves to the nearest token of a kind, or to the end.
-    fn nearest(&mut self, direction: Direction, is: fn(&crate::tui::trace::Trace, usize) -> bool) {
+    fn nearest(&mut self, direction: Direction, is: fn(&Trace, usize) -> bool) {
         let trace = self.shelf.get(self.shown);
         let found = nearest(trace, self.walk.cursor(), direction, |at| is(trace, at));
         let end = match direction {
@@ -202,61 +177,6 @@ impl Explorer {
                 Direction::Forward => "no uncertain token after this one",
                 Direction::Back => "no uncertain token before this one",
             }),
-        }
-    }
-
-    /// Looks for something from a token on.
-    pub(super) fn look_for(&mut self, query: String, from: usize) {
-        let trace = self.shelf.get(self.shown);
-        self.search.set(query, trace.text());
-        let before = trace.start(from).checked_sub(1);
-        let first = match before {
-            Some(before) => self.search.next(before),
-            None => self.search.next(usize::MAX),
-        };
-        match first {
-            Some((_, byte)) => self.walk.jump(trace, trace.token_at(byte)),
-            None => self.walk.jump(trace, from),
-        }
-        self.open = Open::Search(from);
-    }
-
-    fn found(&mut self, direction: Direction) {
-        let trace = self.shelf.get(self.shown);
-        let cursor = self.walk.cursor();
-        let found = match direction {
-            // A place is gone to by the token that it begins in.
-            Direction::Forward => self.search.next(trace.end(cursor).saturating_sub(1)),
-            Direction::Back => self.search.previous(trace.start(cursor)),
-        };
-        match found {
-            Some((at, byte)) => {
-                self.walk.jump(trace, trace.token_at(byte));
-                self.hint = Some(format!("{} of {}", at + 1, self.search.count()));
-            }
-            None if self.search.query().is_empty() => self.say("/ begins a search"),
-            None => self.say("not found"),
-        }
-    }
-
-    fn search_key(&mut self, key: Key, from: usize) {
-        self.open = Open::Search(from);
-        match bound(SEARCH_KEYS, key) {
-            Some(SearchAct::Next) => self.found(Direction::Forward),
-            Some(SearchAct::Previous) => self.found(Direction::Back),
-            Some(SearchAct::Done) => self.open = Open::Nothing,
-            Some(SearchAct::Erase) => {
-                let mut query = self.search.query().to_owned();
-                query.pop();
-                self.look_for(query, from);
-            }
-            None => {
-                let held = key.modifiers.difference(KeyModifiers::SHIFT);
-                if let (KeyCode::Char(c), true) = (key.code, held.is_empty()) {
-                    let query = self.search.query().to_owned() + c.encode_utf8(&mut [0; 4]);
-                    self.look_for(query, from);
-                }
-            }
         }
     }
 
@@ -299,187 +219,11 @@ impl Explorer {
         (!text.is_empty()).then_some(Ask::Copy(text))
     }
 
-    fn fork(&mut self) {
-        let trace = self.shelf.get(self.shown);
-        if trace.is_empty() {
-            self.say("there is no token to go on from yet");
-        } else if trace.entry().is_none() {
-            self.say("this answer is still being written: it can be forked once it is done");
-        } else {
-            self.open = Open::Fork(Fork::at(trace, self.walk.cursor()));
-        }
-    }
-
-    fn fork_key(&mut self, key: Key, mut fork: Fork) -> Option<Ask> {
-        match fork.key(key) {
-            Outcome::Open => self.open = Open::Fork(fork),
-            Outcome::Close => {}
-            Outcome::Refused(why) => {
-                self.hint = Some(why);
-                self.open = Open::Fork(fork);
-            }
-            Outcome::Fork(with) => {
-                let entry = self.trace().entry()?;
-                let token = fork.token();
-                return Some(Ask::Fork { entry, token, with });
-            }
-        }
-        None
-    }
-
-    fn branch_key(&mut self, key: Key, mut list: List, order: Vec<(usize, usize)>) -> Option<Ask> {
-        let act = bound(branches::KEYS, key);
-        let chosen = order.get(list.chosen);
-        let chosen = chosen.and_then(|(at, _)| self.branches.get(*at));
-        let ask = match (act, chosen) {
-            (Some(branches::Act::Close), _) => return None,
-            (Some(branches::Act::Look), Some(branch)) => {
-                let entry = branch.entry;
-                return self.read(entry);
-            }
-            (Some(branches::Act::Keep), Some(branch)) => Some(Ask::KeepBranch(branch.entry)),
-            (Some(branches::Act::Compare), Some(branch)) => match self.trace().entry() {
-                Some(left) => Some(Ask::Compare {
-                    left,
-                    right: branch.entry,
-                }),
-                None => {
-                    self.say("an answer that is being written can't be compared");
-                    None
-                }
-            },
-            (Some(branches::Act::Up), _) => {
-                list.go(-1, order.len());
-                None
-            }
-            (Some(branches::Act::Down), _) => {
-                list.go(1, order.len());
-                None
-            }
-            (Some(_) | None, _) => None,
-        };
-        self.open = Open::Branches(list, order);
-        ask
-    }
-
-    fn answer_key(&mut self, key: Key, mut list: List) -> Option<Ask> {
-        match bound(LIST_KEYS, key) {
-            Some(ListAct::Up) => list.go(-1, self.answers.len()),
-            Some(ListAct::Down) => list.go(1, self.answers.len()),
-            Some(ListAct::Open) => {
-                let entry = self.answers.get(list.chosen).map(|one| one.entry);
-                return entry.and_then(|entry| self.read(entry));
-            }
-            Some(ListAct::Close) => return None,
-            None => {}
-        }
-        self.open = Open::Answers(list);
-        None
-    }
-
-    fn export_key(&mut self, key: Key) -> Option<Ask> {
-        match bound(EXPORT_KEYS, key) {
-            Some(ExportAct::Json) => return Some(Ask::Export(Format::Json)),
-            Some(ExportAct::Markdown) => return Some(Ask::Export(Format::Markdown)),
-            Some(ExportAct::Close) => {}
-            None => self.open = Open::Export,
-        }
-        None
-    }
-
-    /// Shows the answer of an entry, which may have to be read first.
-    fn read(&mut self, entry: u64) -> Option<Ask> {
-        if !self.has(TraceId::Entry(entry)) {
-            return Some(Ask::ReadTrace(entry));
-        }
-        self.show(TraceId::Entry(entry), Walk::at_start());
-        None
-    }
-
-    /// The answer before or after the one that is shown.
-    fn beside(&mut self, direction: Direction) -> Option<Ask> {
-        let entry = self.trace().entry();
-        let next = match (direction, entry) {
-            (Direction::Back, None) => self.entries.last(),
-            (Direction::Back, Some(entry)) => self.entries.range(..entry).next_back(),
-            (Direction::Forward, None) => None,
-            (Direction::Forward, Some(entry)) => self.entries.range(entry + 1..).next(),
-        };
-        match (next.copied(), direction) {
-            (Some(next), _) => self.read(next),
-            (None, Direction::Forward)
-                if self.shown != TraceId::Live && self.shelf.is_running() =>
-            {
-                self.follow();
-                None
-            }
-            (None, Direction::Forward) => {
-                self.say("this is the last answer");
-                None
-            }
-            (None, Direction::Back) => {
-                self.say("this is the first answer");
-                None
-            }
-        }
-    }
-
     fn thinking(&mut self, ask: Ask) -> Option<Ask> {
         if !self.shelf.is_running() {
             self.say("no answer is being written");
             return None;
         }
         Some(ask)
-    }
-
-    /// The wheel over the pane: down is positive.
-    pub fn wheel(&mut self, rows: i32) {
-        let rows = rows as isize;
-        match &mut self.open {
-            Open::Compare(compare) => compare.scroll(rows),
-            Open::Branches(list, order) => list.go(rows.signum(), order.len()),
-            Open::Answers(list) => list.go(rows.signum(), self.answers.len()),
-            Open::Nothing | Open::Search(_) | Open::Fork(_) | Open::Export => {
-                self.walk.scroll(self.shelf.get(self.shown), rows);
-            }
-        }
-    }
-
-    /// A click at a place of the pane, counted from its corner.
-    pub fn click(&mut self, x: u16, y: u16) {
-        self.hint = None;
-        let places = self.places();
-        let at = ratatui::layout::Position { x, y };
-        let trace = self.shelf.get(self.shown);
-        if places.list.contains(at) {
-            let (y, height) = (usize::from(y - places.list.y), places.list.height);
-            match &mut self.open {
-                Open::Branches(list, order) => {
-                    list.chosen = list
-                        .at(y, height.into(), order.len())
-                        .unwrap_or(list.chosen);
-                }
-                Open::Answers(list) => {
-                    let count = self.answers.len();
-                    list.chosen = list.at(y, height.into(), count).unwrap_or(list.chosen);
-                }
-                Open::Nothing
-                | Open::Search(_)
-                | Open::Fork(_)
-                | Open::Export
-                | Open::Compare(_) => {}
-            }
-        } else if matches!(self.open, Open::Nothing | Open::Search(_)) {
-            if places.strip.contains(at) {
-                let token = self.strip.token(usize::from(y - places.strip.y));
-                self.walk.jump(trace, token);
-            } else if places.text.contains(at) {
-                let row = self.walk.top() + usize::from(y - places.text.y);
-                let column = usize::from(x - places.text.x);
-                if let Some(token) = self.walk.token_in(trace, row, column) {
-                    self.walk.go(trace, token, Direction::Back);
-                }
-            }
-        }
     }
 }

@@ -3,7 +3,11 @@
 
 mod act;
 mod keys;
+mod mouse;
+mod panels;
 mod places;
+#[cfg(test)]
+mod random_tests;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -172,12 +176,13 @@ impl Explorer {
             }
         }
         if let Open::Compare(compare) = &self.open
-            && compare.has_live()
+            && compare.sides().contains(&TraceId::Live)
         {
             self.open = Open::Nothing;
         }
         // Those of an answer that never became whole.
         self.bookmarks.retain(|(entry, _)| entry.is_some());
+        self.touch();
         self.shelf.begin();
     }
 
@@ -205,6 +210,7 @@ impl Explorer {
 
     /// Keeps a stored answer without showing it.
     pub fn add(&mut self, entry: u64, answer: &Answer, tokens: &[Noted]) {
+        self.touch();
         self.shelf.add(entry, answer, tokens);
         self.entries.insert(entry);
     }
@@ -307,6 +313,16 @@ impl Explorer {
             .layout(trace, self.measure, usize::from(places.strip.height));
         if let Open::Compare(compare) = &mut self.open {
             compare.layout(&self.shelf, usize::from(width), usize::from(height));
+        }
+    }
+
+    /// What is looked at is not given up for what comes.
+    fn touch(&mut self) {
+        self.shelf.touch(self.shown);
+        if let Open::Compare(compare) = &self.open {
+            for side in compare.sides() {
+                self.shelf.touch(side);
+            }
         }
     }
 
