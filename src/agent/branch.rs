@@ -43,8 +43,8 @@ impl Agent {
     /// # Errors
     /// When there is no such answer or token, or nothing to put there; one line, and
     /// nothing is changed.
-    pub fn fork_at(&mut self, at: &ForkAt, front: &mut dyn Front) -> Result<Done, String> {
-        let (parent, opening) = self.opening(at)?;
+    pub fn fork_at(&mut self, at: ForkAt, front: &mut dyn Front) -> Result<Done, String> {
+        let (parent, opening) = self.opening(&at)?;
         let sampling = self.resampling(parent, &at.with)?;
         let left = self.branch_off(parent, Some(opening), front);
         if let Some(sampling) = sampling {

@@ -123,7 +123,7 @@ fn a_fork_between_two_calls_of_a_turn_keeps_what_the_first_has_changed() {
             token: 1,
             with: With::Text(" I do nothing.".into()),
         };
-        agent.fork_at(&at, &mut front).unwrap();
+        agent.fork_at(at, &mut front).unwrap();
     };
     fork(&mut agent, answers[1]);
     assert_eq!(has(), [true, false]);

@@ -97,6 +97,8 @@ pub struct App {
     /// Tokens of the turn that runs, and when it began.
     pub generated: usize,
     pub turn_since: Option<Instant>,
+    /// Names of the user's own commands, which are messages.
+    pub(super) own: Vec<String>,
     /// Messages that are sent when the turn is over.
     pub queue: VecDeque<String>,
     pub transcript: Transcript,
@@ -144,6 +146,7 @@ impl App {
             speed: Speed::default(),
             generated: 0,
             turn_since: None,
+            own: Vec::new(),
             queue: VecDeque::new(),
             transcript: Transcript::new(highlighter),
             composer: Composer::new(history),

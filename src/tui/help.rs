@@ -19,12 +19,9 @@ pub fn sections() -> Vec<Section> {
         section("lists above the message", rows(composer::MENU_KEYS)),
         section("search in what was sent", rows(composer::SEARCH_KEYS)),
         section("conversation", rows(transcript::KEYS)),
-        section("question", rows(overlay::approval::KEYS)),
-        section("yes or no", rows(overlay::confirm::KEYS)),
-        section("lists", rows(overlay::picker::KEYS)),
-        section("sessions", rows(overlay::sessions::KEYS)),
-        section("changes", rows(overlay::diff::KEYS)),
     ];
+    let others = overlay::sections().into_iter();
+    sections.extend(others);
     let reasoning = trace::help().into_iter();
     sections.extend(reasoning.map(|(title, rows)| section(&title.to_lowercase(), rows)));
     sections

@@ -80,6 +80,7 @@ impl App {
         self.explorer.set_experts(glance.experts);
         self.explorer.note_thinking(glance.thinking_budget);
         self.composer.set_commands(&commands);
+        self.own = commands.into_iter().map(|(name, _)| name).collect();
         self.glance = Some(glance);
         self.meter = None;
         self.usage = None;

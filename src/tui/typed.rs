@@ -27,7 +27,11 @@ impl App {
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
-        if let Some(act) = bound(global::KEYS, key) {
+        let popup = self.focus == Pane::Composer && self.composer.has_popup();
+        if let Some(act) = bound(global::KEYS, key)
+            // What is open above the message has keys of its own.
+            && (!popup || act == Act::Interrupt)
+        {
             return self.act(act, now);
         }
         match self.focus {
@@ -162,16 +166,7 @@ impl App {
     fn sent(&mut self, sent: Sent, now: Instant) -> Vec<Effect> {
         let kept = sent.kept().map(|text| Effect::Chore(Chore::Remember(text)));
         let mut effects = match sent {
-            Sent::Message(text) => {
-                match self.is_idle() {
-                    true => self.send(text, now),
-                    // It is still loading.
-                    false => {
-                        self.queue.push_back(text);
-                        Vec::new()
-                    }
-                }
-            }
+            Sent::Message(text) => self.message(text, now),
             Sent::Queue(text) => {
                 self.queue.push_back(text);
                 Vec::new()
@@ -207,8 +202,26 @@ impl App {
         effects
     }
 
+    /// A message for a turn of its own: now, or when what goes on is over.
+    fn message(&mut self, text: String, now: Instant) -> Vec<Effect> {
+        match self.is_idle() {
+            true => self.send(text, now),
+            false => {
+                self.queue.push_back(text);
+                Vec::new()
+            }
+        }
+    }
+
     /// A line that begins with `/`.
     fn command(&mut self, line: &str, now: Instant) -> Vec<Effect> {
+        let name = line
+            .trim_start_matches('/')
+            .split(char::is_whitespace)
+            .next();
+        if name.is_some_and(|name| self.own.iter().any(|own| own == name)) {
+            return self.message(line.to_owned(), now);
+        }
         let (action, rest) = match slash::parse(line) {
             Ok(parsed) => parsed,
             Err(why) => {

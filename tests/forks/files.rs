@@ -15,7 +15,7 @@ fn fork(agent: &mut Agent, heard: &Heard, says: Approval) -> Vec<Event> {
         with: With::Token(heard.answer.ids[1]),
     };
     hear(says, |front| {
-        agent.fork_at(&at, front).unwrap();
+        agent.fork_at(at, front).unwrap();
     })
 }
 
@@ -129,7 +129,7 @@ fn files_follow_after_a_kill_as_well() {
             }
         },
     };
-    agent.fork_at(&at, &mut ears).unwrap();
+    agent.fork_at(at, &mut ears).unwrap();
     let want = answers(&ears.events);
     drop(agent);
     world.take_back("killed");

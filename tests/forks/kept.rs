@@ -31,7 +31,7 @@ fn a_forked_answer_that_is_killed_goes_on_with_the_same_tokens() {
                 }
             },
         };
-        agent.fork_at(&at, &mut ears).unwrap();
+        agent.fork_at(at.clone(), &mut ears).unwrap();
         let want = answers(&ears.events);
         drop(agent);
         world.take_back("killed");

@@ -9,7 +9,7 @@ use crate::world::{Caches, Heard, LAYERS, World, answers, hear, turn};
 fn fork(agent: &mut Agent, entry: u64, token: usize, with: With) -> Vec<Heard> {
     let at = ForkAt { entry, token, with };
     answers(&hear(Approval::Yes, |front| {
-        agent.fork_at(&at, front).unwrap();
+        agent.fork_at(at, front).unwrap();
     }))
 }
 
@@ -260,7 +260,7 @@ fn what_can_not_be_forked_is_said_and_changes_nothing() {
     ] {
         let at = ForkAt { entry, token, with };
         let events = hear(Approval::Yes, |front| {
-            let said = agent.fork_at(&at, front).unwrap_err();
+            let said = agent.fork_at(at, front).unwrap_err();
             assert!(said.contains(why), "{said}");
             assert_eq!(said.lines().count(), 1);
         });

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::tui::composer::history_file::{HEADER, decode, encode};
 
@@ -29,9 +29,30 @@ impl History {
         all
     }
 
+    /// Whether the file has a form that nothing can be added to.
+    fn is_older(&self) -> bool {
+        let text = self.0.as_ref().and_then(|path| std::fs::read(path).ok());
+        text.is_some_and(|text| !text.is_empty() && !text.starts_with(HEADER.as_bytes()))
+    }
+
+    /// Writes it in the form of today.
+    fn renew(&self, path: &Path) {
+        let lines = self.load().into_iter().map(|one| encode(&one) + "\n");
+        let text = std::iter::once(HEADER.to_owned())
+            .chain(lines)
+            .collect::<String>();
+        let beside = path.with_extension("new");
+        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+        // It stays as it is, if it can't be.
+        drop(written);
+    }
+
     /// Adds a message. Losing one is not worth a word in the middle of work.
     pub fn add(&mut self, message: &str) {
         let Some(path) = &self.0 else { return };
+        if self.is_older() {
+            self.renew(path);
+        }
         let file = OpenOptions::new()
             .append(true)
             .create(true)
