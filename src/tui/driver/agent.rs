@@ -266,7 +266,7 @@ impl Wire {
                 }
             }
             Job::Fork(at) => {
-                if let Err(why) = agent.fork_at(&at, self) {
+                if let Err(why) = agent.fork_at(at, self) {
                     self.report(Report::Said(why));
                 }
             }
