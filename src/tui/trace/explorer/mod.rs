@@ -279,6 +279,11 @@ impl Explorer {
         }
     }
 
+    /// Whether text can be typed or pasted.
+    pub fn takes_text(&self) -> bool {
+        matches!(self.open, Open::Search(_) | Open::Fork(_))
+    }
+
     /// Text that was pasted, where something is typed.
     pub fn paste(&mut self, text: &str) {
         match &mut self.open {
