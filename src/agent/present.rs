@@ -93,6 +93,12 @@ pub fn one_line(text: &str, width: usize) -> String {
     sanitize::for_line(&short).into_owned()
 }
 
+/// The beginning of a message, as a title: its words on one line.
+pub fn title(text: &str, width: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().take(width).collect();
+    one_line(&words.join(" "), width)
+}
+
 /// A command in the background, with how it does.
 pub fn background_line(command: &Background) -> String {
     let Background {

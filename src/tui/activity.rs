@@ -62,7 +62,14 @@ fn said(app: &App, columns: usize, now: Instant) -> Option<(String, Role)> {
     });
     let said = match (sign, line, queued) {
         (Some(sign), Some(line), None) => format!("{sign} {line}"),
-        (Some(sign), Some(line), Some(queued)) => format!("{sign} {line} · {queued}"),
+        (Some(sign), Some(line), Some(queued)) => {
+            let both = format!("{sign} {line} · {queued}");
+            // The message's title counts what waits as well.
+            match text::width(&both) <= columns {
+                true => both,
+                false => format!("{sign} {line}"),
+            }
+        }
         (_, _, Some(queued)) => queued,
         (_, _, None) => return None,
     };

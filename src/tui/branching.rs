@@ -3,7 +3,7 @@
 
 use super::app::{App, Place};
 use super::trace;
-use crate::agent::present::one_line;
+use crate::agent::present::{one_line, title};
 use crate::agent::session::path_to;
 use crate::agent::{Branch, Entry, Kind};
 
@@ -51,11 +51,14 @@ impl Place {
 
     fn label(&self, branch: &Branch) -> String {
         if !branch.put.is_empty() {
-            return one_line(&branch.put, LABEL);
+            // Most tokens begin with the space before their word.
+            let words = branch.put.trim_start();
+            let shown = if words.is_empty() { &branch.put } else { words };
+            return one_line(shown, LABEL);
         }
         let message = branch.message.and_then(|id| self.entry(id));
         match message.map(|entry| &entry.kind) {
-            Some(Kind::User { text, .. }) => one_line(text, LABEL),
+            Some(Kind::User { text, .. }) => title(text, LABEL),
             _ => "the beginning".to_owned(),
         }
     }

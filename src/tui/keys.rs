@@ -77,6 +77,13 @@ impl Key {
     }
 }
 
+/// Whether a pane has the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    Focused,
+    Unfocused,
+}
+
 /// What one or several keys do in a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding<A> {

@@ -51,17 +51,7 @@ impl Progress {
             return text::fit(&line, columns);
         }
         let share = self.done as f64 / self.total as f64;
-        let mut tail = format!(
-            " {} of {} {}",
-            thousands(self.done),
-            thousands(self.total),
-            self.unit
-        );
-        let rate = self.done as f64 / passed.as_secs_f64().max(1e-3);
-        if passed >= SETTLED && self.done > 0 {
-            let left = (self.total - self.done.min(self.total)) as f64 / rate;
-            tail.push_str(&format!(", {rate:.0}/s, {} left", span(left)));
-        }
+        let tail = self.tail(columns.saturating_sub(text::width(&self.what)), passed);
         let room = columns.saturating_sub(text::width(&self.what) + text::width(&tail) + 2);
         let bar = match room.min(BAR) {
             room if room < 6 => String::new(),
@@ -72,6 +62,33 @@ impl Progress {
         };
         text::fit(&format!("{}{bar}{tail}", self.what), columns)
     }
+
+    /// How far it is, in as many words as there is room for.
+    fn tail(&self, columns: usize, passed: Duration) -> String {
+        let [done, total] = [self.done, self.total].map(thousands);
+        let counts = format!(" {done} of {total} {}", self.unit);
+        let percent = format!(" {} %", 100 * self.done.min(self.total) / self.total.max(1));
+        if passed < SETTLED || self.done == 0 {
+            return fitting([counts, percent], columns);
+        }
+        let rate = self.done as f64 / passed.as_secs_f64().max(1e-3);
+        let left = span((self.total - self.done.min(self.total)) as f64 / rate);
+        let tails = [
+            format!("{counts}, {rate:.0}/s, {left} left"),
+            format!("{counts}, {left} left"),
+            format!("{percent}, {left} left"),
+            percent,
+        ];
+        fitting(tails, columns)
+    }
+}
+
+/// The first that fits, or else the last.
+fn fitting<const N: usize>(texts: [String; N], columns: usize) -> String {
+    let mut texts = texts.into_iter();
+    let fits = |text: &String| text::width(text) <= columns;
+    let last = texts.next_back().unwrap_or_default();
+    texts.find(fits).unwrap_or(last)
 }
 
 /// Seconds as people say them.
@@ -100,12 +117,20 @@ mod tests {
             progress.line(100, at(10_000)),
             "reading the prompt ██████░░░░░░░░░░░░░░░░░░ 1,000 of 4,000 tokens, 100/s, 30 s left"
         );
+        // What matters least goes where there is no room.
+        let lines = [
+            (55, "reading the prompt 1,000 of 4,000 tokens, 30 s left"),
+            (50, "reading the prompt ███░░░░░░░░░░░ 25 %, 30 s left"),
+            (38, "reading the prompt 25 %, 30 s left"),
+            (25, "reading the prompt 25 %"),
+            (10, "reading t…"),
+        ];
+        for (columns, line) in lines {
+            assert_eq!(progress.line(columns, at(10_000)), line);
+        }
         assert_eq!(
             progress.line(40, at(500)),
             "reading the prompt 1,000 of 4,000 tokens"
-                .chars()
-                .take(40)
-                .collect::<String>()
         );
     }
 }

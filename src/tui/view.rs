@@ -9,9 +9,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::app::{App, Pane};
+use super::keys::{self, Focus};
 use super::theme::Role;
-use super::trace::Focus;
-use super::{activity, global, keys, status};
+use super::{activity, global, status};
 
 pub fn view(app: &App, frame: &mut Frame<'_>, now: Instant) {
     let screen = frame.area();
@@ -28,13 +28,17 @@ pub fn draw(app: &App, screen: Rect, buf: &mut Buffer, now: Instant) {
     let on = |area: Rect| area.intersection(screen);
     app.transcript.render(on(areas.conversation), buf, theme);
     divider(app, on(areas.divider), buf);
-    let focus = match app.focus {
-        Pane::Reasoning => Focus::Focused,
-        Pane::Composer | Pane::Conversation => Focus::Unfocused,
+    let focus = |pane| match app.focus == pane {
+        true => Focus::Focused,
+        false => Focus::Unfocused,
     };
-    app.explorer.render(on(areas.reasoning), buf, theme, focus);
+    let explorer = on(areas.reasoning);
+    app.explorer
+        .render(explorer, buf, theme, focus(Pane::Reasoning));
     activity::render(app, on(areas.activity), buf, theme, now);
-    app.composer.render(on(areas.composer), buf, theme);
+    let composer = on(areas.composer);
+    app.composer
+        .render(composer, buf, theme, focus(Pane::Composer));
     status::render(app, on(areas.status), buf, theme);
     app.composer.render_popup(on(areas.composer), buf, theme);
     if let Some(overlay) = &app.overlay {

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::{Busy, Composer, KEYS, MENU_KEYS, SEARCH_KEYS, Sent};
-use crate::tui::keys::Key;
+use crate::tui::keys::{Focus, Key};
 use crate::tui::overlay::testing::{keys, rows};
 use crate::tui::theme::Theme;
 
@@ -36,7 +36,7 @@ fn screen(composer: &mut Composer, width: u16, height: u16) -> (Vec<String>, Opt
     let mut buf = Buffer::filled(whole, ratatui::buffer::Cell::new("."));
     let wanted = composer.height(width, height);
     let area = Rect::new(0, height - wanted, width, wanted);
-    composer.render(area, &mut buf, Theme::Colour);
+    composer.render(area, &mut buf, Theme::Colour, Focus::Focused);
     composer.render_popup(area, &mut buf, Theme::Colour);
     (rows(&buf), composer.cursor(area))
 }
@@ -446,7 +446,7 @@ proptest! {
             let mut buf = Buffer::empty(whole);
             let wanted = one.height(width, height).min(height);
             let area = Rect::new(0, height - wanted, width, wanted);
-            one.render(area, &mut buf, Theme::Plain);
+            one.render(area, &mut buf, Theme::Plain, Focus::Focused);
             one.render_popup(area, &mut buf, Theme::Plain);
             if let Some(cursor) = one.cursor(area) {
                 prop_assert!(whole.contains(cursor), "{cursor:?}");

@@ -3,6 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::keys::{Act, KEYS, MENU_KEYS, MenuAct, SEARCH_KEYS, SearchAct};
@@ -10,6 +11,7 @@ use super::menu::{Kind, Menu};
 use super::rows::{Piece, Rows};
 use super::search::Search;
 use super::{Busy, Composer, Manner};
+use crate::tui::keys::Focus;
 use crate::tui::overlay::frame::{self, Hint};
 use crate::tui::text::{fit, width};
 use crate::tui::theme::{Role, Theme};
@@ -45,21 +47,25 @@ impl Composer {
         self.top.clamp(first, row.max(first)).min(lowest)
     }
 
-    pub fn render(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+    pub fn render(&self, area: Rect, buf: &mut Buffer, theme: Theme, focus: Focus) {
         let area = area.intersection(buf.area);
         frame::clear(area, buf);
         if area.is_empty() {
             return;
         }
+        let border = theme.style(match focus {
+            Focus::Focused => Role::Focus,
+            Focus::Unfocused => Role::Dim,
+        });
         if area.height > 1 {
             let title = fit(&self.title(), usize::from(area.width).saturating_sub(4));
             let title = Line::styled(format!(" {title} "), theme.style(Role::Heading));
-            rule(area, 0, title, buf, theme);
+            rule(area, 0, title, buf, border);
         }
         if area.height > 2 {
             let columns = usize::from(area.width).saturating_sub(2);
-            let hints = frame::hint_line(&self.hints(), columns, theme);
-            rule(area, area.height - 1, hints, buf, theme);
+            let hints = frame::hint_line(&self.hints(focus), columns, theme);
+            rule(area, area.height - 1, hints, buf, border);
         }
         let (prompt, place) = split(area);
         frame::write(prompt, 0, PROMPT, theme.style(Role::User), buf);
@@ -180,13 +186,16 @@ impl Composer {
     }
 
     /// What Enter and Tab do now, and some more.
-    fn hints(&self) -> Vec<Hint> {
+    fn hints(&self, focus: Focus) -> Vec<Hint> {
         if self.has_popup() {
             // What is open says its own keys.
             return Vec::new();
         }
         let name = |action| frame::hint(KEYS, &action).map(|(key, _)| key);
         let says = |action, help: &str| name(action).map(|key| (key, help.to_owned()));
+        if focus == Focus::Unfocused {
+            return says(Act::Escape, "comes back here").into_iter().collect();
+        }
         let send = match (self.manner(), self.busy) {
             (Manner::Shell, _) => "run",
             (Manner::Command, _) => "do",
@@ -241,9 +250,9 @@ fn split(area: Rect) -> (Rect, Rect) {
 }
 
 /// A line across, with something written on it.
-fn rule(area: Rect, row: u16, label: Line<'static>, buf: &mut Buffer, theme: Theme) {
+fn rule(area: Rect, row: u16, label: Line<'static>, buf: &mut Buffer, style: Style) {
     let line = "─".repeat(area.width.into());
-    frame::write(area, row, &line, theme.style(Role::Focus), buf);
+    frame::write(area, row, &line, style, buf);
     let on = Rect {
         x: area.x + area.width.min(1),
         width: area.width.saturating_sub(2),

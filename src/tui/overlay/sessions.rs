@@ -9,7 +9,7 @@ use ratatui::layout::{Position, Rect};
 use super::finder::{Finder, Found};
 use super::frame;
 use super::picker::{Details, Keep, Picker};
-use crate::agent::present::one_line;
+use crate::agent::present;
 use crate::agent::session::Summary;
 use crate::tui::keys::{Binding, Key, bound};
 use crate::tui::theme::Theme;
@@ -117,7 +117,7 @@ impl Sessions {
 
 /// The first message; what is said of a session where there is none.
 fn title(summary: &Summary) -> String {
-    let title = one_line(summary.title.trim(), TITLE);
+    let title = present::title(&summary.title, TITLE);
     let title = match title.is_empty() {
         true => "(nothing said yet)".to_owned(),
         false => title,
@@ -220,7 +220,7 @@ mod tests {
     
     ┌ Sessions ────────────────────────────────────────────────────────────────┐
     │ find                                                              3 of 3 │
-    │ > fix the 字 parser␛[2J␊please                           1 turn, 2 h ago │
+    │ > fix the 字 parser␛[2J please                           1 turn, 2 h ago │
     │   write a test (unfinished)                          3 turns, 4 days ago │
     │   (nothing said yet)                                        0 turns, now │
     └ Enter resume · Ctrl-F fork · Esc close ──────────────────────────────────┘

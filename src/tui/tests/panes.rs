@@ -38,6 +38,9 @@ fn keys_show_hide_and_enlarge_the_reasoning() {
     world.press("<F3>");
     assert_eq!(world.app.areas.conversation, Rect::default());
     assert_eq!(world.app.focus, Pane::Reasoning);
+    // Who has the keys is seen, and how to come back.
+    let rows = world.rows(world.app.areas.composer);
+    assert!(rows[2].contains("Esc comes back here"), "{rows:?}");
     // Hidden, it has no keys.
     world.press("<F2>");
     assert_eq!(world.app.panes.reasoning, Reasoning::Hidden);

@@ -152,7 +152,7 @@ impl World {
     pub fn idle_with(&mut self, unheard: Vec<String>) -> Vec<String> {
         let forks = |entry: &Entry| matches!(entry.kind, Kind::Fork { .. });
         let branches = match self.entries.iter().any(forks) {
-            true => agent::branches(&self.entries, &|ids| format!("token {ids:?}")),
+            true => agent::branches(&self.entries, &|_| " I only".into()),
             false => Vec::new(),
         };
         let glance = self.glance();
@@ -238,7 +238,10 @@ impl World {
     }
 
     pub fn end_turn(&mut self) {
-        let reason = Reason::Done;
+        self.end_turn_by(Reason::Done);
+    }
+
+    pub fn end_turn_by(&mut self, reason: Reason) {
         let exit = reason.exit();
         self.log(Kind::TurnEnded { exit, reason });
         self.agent(done());
@@ -265,7 +268,7 @@ impl World {
 }
 
 /// An answer and its tokens, of the text with its markers in it.
-pub fn whole(text: &str, tokens: &[Noted], calls: Vec<ToolCall>) -> Answer {
+fn whole(text: &str, tokens: &[Noted], calls: Vec<ToolCall>) -> Answer {
     let (reasoning, said) = text.split_once("</think>").unwrap_or(("", text));
     Answer {
         text: said.trim().into(),

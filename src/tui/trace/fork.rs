@@ -217,7 +217,12 @@ impl Fork {
         }
     }
 
-    /// The panel's lines.
+    /// Which of the lines is the chosen alternative's.
+    pub fn chosen_line(&self) -> usize {
+        self.chosen + 1
+    }
+
+    /// The panel's lines: a title, the alternatives, and what is typed.
     pub fn lines(&self, trace: &Trace, words: &Vocabulary, theme: Theme) -> Vec<Line<'static>> {
         let name = quoted(words.bytes(trace.id(self.token)), NAME);
         let title = format!("Instead of {name}, token {}:", self.token + 1);

@@ -1,7 +1,7 @@
 //! A stored session's answers, so that its traces can be walked without a model: what
 //! `cairn trace SESSION[@turn]` names, and the list to choose from.
 
-use crate::agent::present::{one_line, thousands};
+use crate::agent::present::{self, thousands};
 use crate::agent::session::{Log, path_to};
 use crate::agent::{Entry, Kind};
 
@@ -90,7 +90,7 @@ impl Stored {
             match &entry.kind {
                 Kind::User { text, .. } => {
                     turn += 1;
-                    title = one_line(text.trim(), TITLE);
+                    title = present::title(text, TITLE);
                     number = 0;
                 }
                 Kind::Assistant(answer) => {

@@ -33,6 +33,7 @@ use super::vocabulary::Vocabulary;
 use super::walk::{Follow, Walk};
 use crate::agent::Answer;
 use crate::agent::session::Noted;
+pub use crate::tui::keys::Focus;
 use crate::tui::theme::Theme;
 
 /// What the application has to do.
@@ -76,13 +77,6 @@ pub enum Ask {
 const STRETCH: usize = 4096;
 /// Tokens that [`Ask::MoreThinking`] asks for.
 pub const MORE_THINKING: usize = 512;
-
-/// Whether the pane has the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Focus {
-    Focused,
-    Unfocused,
-}
 
 /// What is below the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

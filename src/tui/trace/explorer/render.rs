@@ -61,7 +61,7 @@ impl Explorer {
             .range((self.marks_of(), 0)..=(self.marks_of(), usize::MAX));
         let marked = marked.map(|(_, token)| *token).collect();
         let view = self.walk.in_view(self.trace());
-        if places.strip.width == 2 {
+        if places.strip.width == 2 && !self.trace().is_empty() {
             self.strip
                 .render(place(places.strip), buf, theme, view, &marked);
         }
@@ -226,7 +226,9 @@ impl Explorer {
         let trace = self.trace();
         let (words, token) = (self.shelf.words(), self.walk.cursor());
         match (&self.open, self.below) {
-            (Open::Fork(fork), _) => short(fork.lines(trace, words, theme), rows),
+            (Open::Fork(fork), _) => {
+                short(fork.lines(trace, words, theme), fork.chosen_line(), rows)
+            }
             (_, Below::Token) => {
                 let detail = Detail {
                     trace,
@@ -257,15 +259,19 @@ impl Explorer {
     }
 }
 
-/// The last line, where things are typed, stays in view.
-fn short(mut lines: Vec<Line<'static>>, rows: usize) -> Vec<Line<'static>> {
-    if lines.len() > rows
-        && let Some(last) = lines.pop()
-    {
-        lines.truncate(rows.saturating_sub(1));
-        lines.push(last);
+/// Where there is no room for all: the first line if there is any, what is around the
+/// one at `at`, and the last one, where things are typed.
+fn short(mut lines: Vec<Line<'static>>, at: usize, rows: usize) -> Vec<Line<'static>> {
+    if lines.len() <= rows {
+        return lines;
     }
-    lines
+    let last = lines.pop();
+    let head = usize::from(rows > 2);
+    let room = rows.saturating_sub(1 + head);
+    let from = (at + 1).saturating_sub(room).max(1);
+    let around = lines.iter().skip(from).take(room);
+    let shown = lines.iter().take(head).chain(around).cloned();
+    shown.chain(last).collect()
 }
 
 fn empty(area: Rect, buf: &mut Buffer, theme: Theme) {

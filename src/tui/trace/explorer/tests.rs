@@ -284,15 +284,15 @@ fn panes_of_all_sizes() {
     let mut explorer = Explorer::new();
     insta::assert_snapshot!(drawn(&mut explorer, 30, 12), @r"
     reasoning
-    no reasoning yet            │
-    The model's tokens appear   │
-    here as they come, tinted by│
-    how unsure it was of each.  │
-    Walk with the arrows, n goes│
-    to the next uncertain one, f│
-    goes on differently from    │
-    there.                      │
-                                │
+    no reasoning yet
+    The model's tokens appear
+    here as they come, tinted by
+    how unsure it was of each.
+    Walk with the arrows, n goes
+    to the next uncertain one, f
+    goes on differently from
+    there.
+
     entropy ·0.1 -0.5 =1.2 #2.2
     ");
     let mut explorer = self::explorer(30, 20);
