@@ -5,4 +5,6 @@ mod approvals;
 mod leaving;
 mod messages;
 mod panes;
+mod pictures;
+mod scenes;
 mod world;
