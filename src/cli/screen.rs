@@ -20,7 +20,7 @@ pub fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
 }
 
-pub fn run(chosen: Chosen, begin: Begin) -> Exit {
+pub fn run(chosen: Chosen, begin: Begin, place: Place) -> Exit {
     let stop = Stop::default();
     let loading = Loading::default();
     let waiting = Waiting::Counts(loading.clone());
@@ -43,7 +43,7 @@ pub fn run(chosen: Chosen, begin: Begin) -> Exit {
     };
     let ended = tui::run(Start {
         theme: theme(),
-        place: Place::Alternate,
+        place,
         name,
         history: folders::state().and_then(repl::history_file),
         make,

@@ -38,6 +38,11 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Vec<String>,
 
+    /// Stay at the end of the terminal's own screen, so that what is finished scrolls
+    /// into its memory
+    #[arg(long)]
+    pub inline: bool,
+
     #[command(flatten)]
     pub run: RunArgs,
 
