@@ -191,6 +191,7 @@ fn a_live_answer_is_followed_but_takes_nobody_away() {
     assert!(drawn(&mut explorer, 40, 12).starts_with("live below, G follows"));
     explorer.finish(5, &answer());
     explorer.begin();
+    assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  55 tokens"));
     explorer.push(&noted(0, b"Next"));
     assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  F: the live answer"));
     assert_eq!(said(&explorer), "The");
@@ -205,6 +206,50 @@ fn a_live_answer_is_followed_but_takes_nobody_away() {
     assert_eq!(press(&mut explorer, "+"), Some(Ask::MoreThinking));
     explorer.finish(9, &answer());
     assert_eq!(press(&mut explorer, "+"), None);
+}
+
+#[test]
+fn what_is_followed_stays_until_the_next_answer_has_a_token() {
+    let mut explorer = Explorer::new();
+    explorer.begin();
+    tokens(TEXT).iter().for_each(|one| explorer.push(one));
+    explorer.finish(5, &answer());
+    explorer.begin();
+    assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  55 tokens\n"));
+    explorer.push(&noted(0, b"Next"));
+    assert!(drawn(&mut explorer, 40, 12).starts_with("live  1 tokens\n"));
+    // One that is cut off before it is logged is gone with the next.
+    explorer.begin();
+    explorer.finish(9, &answer());
+    assert_eq!(
+        (explorer.trace().len(), explorer.trace().entry()),
+        (0, Some(9))
+    );
+}
+
+#[test]
+fn what_is_pasted_belongs_where_something_is_typed() {
+    let mut explorer = explorer(60, 20);
+    assert!(!explorer.takes_text());
+    press(&mut explorer, "/the");
+    explorer.paste(" off\nset");
+    assert_eq!(
+        (explorer.search.query(), said(&explorer)),
+        ("the off", " the".into())
+    );
+    press(&mut explorer, "⎋f");
+    assert!(!explorer.takes_text());
+    press(&mut explorer, "t");
+    assert!(explorer.takes_text());
+    explorer.paste("no");
+    let with = With::Text("no".into());
+    let token = explorer.walk.cursor();
+    let ask = Ask::Fork {
+        entry: 5,
+        token,
+        with,
+    };
+    assert_eq!(press(&mut explorer, "⏎"), Some(ask));
 }
 
 #[test]
