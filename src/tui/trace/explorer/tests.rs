@@ -189,6 +189,7 @@ fn a_live_answer_is_followed_but_takes_nobody_away() {
     assert!(drawn(&mut explorer, 40, 12).starts_with("live  55 tokens  10.0/s\n"));
     press(&mut explorer, "g");
     assert!(drawn(&mut explorer, 40, 12).starts_with("live below, G follows"));
+    assert!(drawn(&mut explorer, 40, 6).contains("live below, G follows"));
     explorer.finish(5, &answer());
     explorer.begin();
     assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  55 tokens"));
@@ -484,4 +485,22 @@ fn levels_of_heat_can_be_told_apart_without_colour() {
             .iter()
             .all(|cell| cell.fg == ratatui::style::Color::Reset)
     );
+}
+
+#[test]
+fn the_cursor_is_seen_in_a_span_and_on_what_was_found() {
+    let look = |keys: &str, x: u16| {
+        let mut explorer = explorer(80, 24);
+        press(&mut explorer, keys);
+        explorer.layout(80, 24);
+        let area = Rect::new(0, 0, 80, 24);
+        let mut buf = Buffer::empty(area);
+        explorer.render(area, &mut buf, Theme::Colour, Focus::Focused);
+        buf[(x, 1)].modifier
+    };
+    // "The user": the span is of both, the cursor on the second.
+    let (span, cursor) = (look("v→", 1), look("v→", 5));
+    assert!(span.contains(Modifier::REVERSED) && cursor.contains(Modifier::REVERSED));
+    assert_ne!(span, cursor);
+    assert!(look("/user", 5).contains(Modifier::REVERSED | Modifier::UNDERLINED));
 }
