@@ -111,6 +111,8 @@ enum Open {
 pub struct Explorer {
     shelf: Shelf,
     shown: TraceId,
+    /// An answer has begun, and none of its tokens are there yet.
+    awaited: bool,
     walk: Walk,
     measure: Measure,
     search: Search,
@@ -146,6 +148,7 @@ impl Explorer {
         Self {
             shelf: Shelf::default(),
             shown: TraceId::Live,
+            awaited: false,
             walk: Walk::default(),
             measure: Measure::default(),
             search: Search::default(),
@@ -166,8 +169,14 @@ impl Explorer {
         }
     }
 
-    /// A live answer begins. Whoever walks in the one before stays there.
+    /// A live answer begins: what is shown stays until its first token is there.
+    /// Whoever walks in the answer before stays there even then.
     pub fn begin(&mut self) {
+        self.awaited = true;
+    }
+
+    fn start(&mut self) {
+        self.awaited = false;
         if self.shown == TraceId::Live {
             let is_busy = self.walk.follow() == Follow::Stay || self.is_typing();
             match self.trace().entry() {
@@ -188,11 +197,17 @@ impl Explorer {
 
     /// The live answer's next token.
     pub fn push(&mut self, noted: &Noted) {
+        if self.awaited {
+            self.start();
+        }
         self.shelf.push(noted);
     }
 
     /// The live answer was logged as `entry`.
     pub fn finish(&mut self, entry: u64, answer: &Answer) {
+        if self.awaited {
+            self.start();
+        }
         self.shelf.finish(entry, answer);
         self.entries.insert(entry);
         let marked = self.bookmarks.iter().copied();
@@ -276,6 +291,19 @@ impl Explorer {
         match format {
             Format::Json => format!("{:#}\n", export::json(trace, words)),
             Format::Markdown => export::markdown(trace, words),
+        }
+    }
+
+    /// Whether something is typed here, so that what is pasted belongs here.
+    pub fn takes_text(&self) -> bool {
+        match &self.open {
+            Open::Search(_) => true,
+            Open::Fork(fork) => fork.takes_text(),
+            Open::Nothing
+            | Open::Branches(..)
+            | Open::Answers(_)
+            | Open::Export
+            | Open::Compare(_) => false,
         }
     }
 
