@@ -30,6 +30,7 @@ mod sessions;
 mod setup;
 mod signals;
 mod start;
+mod trace;
 mod trust;
 
 use std::ffi::OsString;
@@ -76,6 +77,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
         Some(Command::Sessions(args)) => sessions::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args, &run),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Permissions(args)) => permissions::run(&args),
         Some(Command::Cache(args)) => cache::run(&args, &run),

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crossterm::event::{KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 
 use super::app::{App, Attention, Pane, Phase};
 use super::event::{Effect, Event};
@@ -72,7 +72,8 @@ impl App {
             MouseEventKind::ScrollDown => self.transcript.scroll(WHEEL),
             MouseEventKind::Down(MouseButton::Left) => self.press(at),
             MouseEventKind::Drag(MouseButton::Left) => {
-                self.transcript.drag(mouse.column, mouse.row);
+                let (x, y) = within(at, self.areas.conversation);
+                self.transcript.drag(x, y);
             }
             MouseEventKind::Up(MouseButton::Left) => {
                 let selected = self.transcript.release();
@@ -86,11 +87,18 @@ impl App {
     fn press(&mut self, at: Position) {
         if self.areas.reasoning.contains(at) {
             self.focus = Pane::Reasoning;
-            self.explorer.click(at.x, at.y);
+            let (x, y) = within(at, self.areas.reasoning);
+            self.explorer.click(x, y);
         } else if self.areas.composer.contains(at) {
             self.focus = Pane::Composer;
         } else if self.areas.conversation.contains(at) {
-            self.transcript.press(at.x, at.y);
+            let (x, y) = within(at, self.areas.conversation);
+            self.transcript.press(x, y);
         }
     }
+}
+
+/// Columns and rows from an area's corner.
+fn within(at: Position, area: Rect) -> (u16, u16) {
+    (at.x.saturating_sub(area.x), at.y.saturating_sub(area.y))
 }
