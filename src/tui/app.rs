@@ -121,6 +121,8 @@ pub struct App {
     pub(super) asked: Option<Asked>,
     /// What is done when a model is loaded.
     pub(super) waiting: Option<Job>,
+    /// The answer whose tokens are waited for, to be shown.
+    pub(super) reading: Option<u64>,
     /// Answers to be compared when their tokens are here.
     pub(super) comparing: Option<(u64, u64)>,
     pub(super) armed: Option<Instant>,
@@ -173,6 +175,7 @@ impl App {
             areas: Areas::default(),
             asked: None,
             waiting: None,
+            reading: None,
             comparing: None,
             armed: None,
             flash: None,

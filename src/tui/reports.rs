@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::app::{App, Asked, Attention, Pane, Phase, Place};
 use super::driver::{Chore, Finished, Job, Look, Opened, Report, Rest};
 use super::event::Effect;
-use super::overlay::{ApprovalDialog, Confirm, Overlay, Sessions};
+use super::overlay::{ApprovalDialog, Confirm, Diff, Overlay, Sessions};
 use super::panes::Reasoning;
 use super::progress::Progress;
 use super::trace::{Stored, TraceId};
@@ -37,6 +37,11 @@ impl App {
             }
             Report::Said(text) => {
                 self.transcript.say(&text);
+                Vec::new()
+            }
+            Report::Changes(diff) => {
+                let title = "changes since the start";
+                self.overlay = Some(Overlay::Diff(Diff::new(title, &diff, self.theme)));
                 Vec::new()
             }
             Report::Conflicts(way, text) => {
@@ -127,6 +132,9 @@ impl App {
         match event {
             Event::TurnStarted => {
                 self.generated = 0;
+                // Tokens of another answer that come now are not what is looked at.
+                self.reading = None;
+                self.explorer.follow();
                 self.begin_work("one moment", now);
             }
             Event::Prefill { done, total } if done >= total => self.working("thinking"),
@@ -229,7 +237,6 @@ impl App {
     /// Sends a message.
     pub(super) fn send(&mut self, text: String, now: Instant) -> Vec<Effect> {
         self.transcript.to_bottom();
-        self.explorer.follow();
         self.give(Job::Turn(text), "one moment", now)
     }
 
@@ -289,7 +296,8 @@ impl App {
     }
 
     /// Asks for the tokens of an answer of this session.
-    pub(super) fn read_tokens(&self, entry: u64) -> Option<Effect> {
+    pub(super) fn read_tokens(&mut self, entry: u64) -> Option<Effect> {
+        self.reading = Some(entry);
         let place = self.place.as_ref()?;
         let Kind::Assistant(answer) = &place.entry(entry)?.kind else {
             return None;
@@ -308,9 +316,9 @@ impl App {
                 let place = self.place.as_ref();
                 let found = place.and_then(|place| place.entry(entry));
                 if let Some(Kind::Assistant(answer)) = found.map(|found| &found.kind) {
-                    match self.comparing {
-                        None => self.explorer.open(entry, answer, &tokens),
-                        Some(_) => self.explorer.add(entry, answer, &tokens),
+                    match self.comparing.is_none() && self.reading == Some(entry) {
+                        true => self.explorer.open(entry, answer, &tokens),
+                        false => self.explorer.add(entry, answer, &tokens),
                     }
                     self.compare_if_here();
                 }

@@ -376,12 +376,16 @@ impl App {
                 self.say_briefly("copied", now);
                 vec![Effect::Copy(text)]
             }
-            trace::Ask::ReadTrace(entry) => self.show_trace(self.answer_of(entry)),
+            trace::Ask::ReadTrace(entry) => {
+                let answer = self.answer_of(entry);
+                self.show_trace(answer)
+            }
             trace::Ask::Widen => self.act(Act::Grow, now),
             trace::Ask::Narrow => self.act(Act::Shrink, now),
             trace::Ask::Export(format) => self.export(format),
             trace::Ask::Compare { left, right } => {
-                self.compare(self.answer_of(left), self.answer_of(right))
+                let [left, right] = [left, right].map(|entry| self.answer_of(entry));
+                self.compare(left, right)
             }
             trace::Ask::Fork { entry, token, with } => {
                 let with = match with {
@@ -391,7 +395,6 @@ impl App {
                         With::Resample { seed, temperature }
                     }
                 };
-                self.explorer.follow();
                 let job = Job::Fork(ForkAt { entry, token, with });
                 self.give(job, "one moment", now)
             }
@@ -410,11 +413,11 @@ impl App {
 
     /// Two answers side by side, once both are here.
     fn compare(&mut self, left: u64, right: u64) -> Vec<Effect> {
-        let missing = [left, right].into_iter().filter(|entry| {
-            let id = TraceId::Entry(*entry);
-            !self.explorer.has(id)
-        });
-        let effects: Vec<Effect> = missing
+        let is_here = |entry: &u64| self.explorer.has(TraceId::Entry(*entry));
+        let missing: Vec<u64> = { [left, right].into_iter() }
+            .filter(|entry| !is_here(entry))
+            .collect();
+        let effects: Vec<Effect> = { missing.into_iter() }
             .filter_map(|entry| self.read_tokens(entry))
             .collect();
         match effects.is_empty() {
