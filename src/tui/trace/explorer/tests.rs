@@ -463,8 +463,13 @@ fn panes_of_all_sizes() {
      5   0.7% "␣alt4"
     1-5 t text s seed T temp Esc
     "#);
+    press(&mut explorer, "⎋");
     let wide = drawn(&mut explorer, 200, 60);
-    assert_eq!(wide.lines().count(), 60);
+    let below: Vec<&str> = wide.lines().skip(52).collect();
+    assert!(below[0].starts_with("\"␣wants\"  40.7% (0.90 nats)  entropy 0.90"));
+    assert_eq!(below[1], "›1  40.7% ████▏      \"␣wants\"");
+    assert_eq!(below[5], " 5   0.7% ▏          \"␣alt4\"");
+    assert_eq!(below[6..], ["", ""]);
 }
 
 #[test]
