@@ -24,6 +24,10 @@ const ESCAPE: Key = Key::new(KeyCode::Esc);
 
 impl App {
     pub(super) fn key(&mut self, key: Key, now: Instant) -> Vec<Effect> {
+        if bound(global::KEYS, key) != Some(Act::Interrupt) {
+            // Only two in a row are twice.
+            self.armed = None;
+        }
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
