@@ -270,8 +270,8 @@ impl App {
         let most = rows.saturating_sub(composer + activity + 2).min(rows / 2);
         let running = self.transcript.running_rows(columns, self.theme, now);
         let conversation = running.min(most);
-        let area = Rect::new(0, 0, columns, conversation + composer + activity + 1);
-        self.areas = Panes::hidden().divide(area, composer, activity);
+        self.areas = Areas::stacked(columns, conversation, composer, activity);
+        let area = Rect::new(0, 0, columns, self.areas.status.bottom());
         self.transcript
             .layout(columns, conversation, self.theme, now);
         (finished, area)

@@ -54,6 +54,9 @@ impl App {
     pub(super) fn paste(&mut self, text: &str) {
         match &mut self.overlay {
             Some(overlay) => overlay.paste(text),
+            None if self.focus == Pane::Reasoning && self.explorer.takes_text() => {
+                self.explorer.paste(text);
+            }
             None => {
                 self.focus = Pane::Composer;
                 self.composer.paste(text);
