@@ -266,7 +266,7 @@ fn files(roff: &mut Roff) {
     }
 }
 
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("XDG_CONFIG_HOME", "instead of ~/.config"),
     ("XDG_STATE_HOME", "instead of ~/.local/state"),
     ("XDG_CACHE_HOME", "instead of ~/.cache"),
@@ -281,6 +281,10 @@ const VARIABLES: [(&str, &str); 8] = [
     ("HF_HOME", "the folder that the hub's cache is in, as hub"),
     ("VISUAL", "the editor of cairn config edit; else EDITOR"),
     ("NO_COLOR", "no colours"),
+    (
+        "COLORFGBG",
+        "what the terminal's background is, where it says so",
+    ),
 ];
 
 fn environment(roff: &mut Roff) {

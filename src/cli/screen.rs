@@ -1,5 +1,6 @@
 //! Starts the full-screen program: what it shows at once, and what it opens meanwhile.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,11 @@ fn start(
         })
     };
     let name = name(&chosen);
+    let theme = theme(
+        std::env::var_os("NO_COLOR"),
+        std::env::var_os("COLORFGBG"),
+        &chosen.settings.theme(),
+    );
     let load: tui::Load = {
         let stop = stop.clone();
         Box::new(move |folder: PathBuf, workspace: &Path| {
@@ -63,7 +69,7 @@ fn start(
         })
     };
     let ended = tui::run(Start {
-        theme: theme(),
+        theme,
         place,
         name,
         history: folders::state().and_then(repl::history_file),
@@ -91,12 +97,26 @@ fn trusted(chosen: Chosen, ask: &mut dyn FnMut(String) -> bool) -> Result<Chosen
     }
 }
 
-/// `NO_COLOR` is heard.
-fn theme() -> Theme {
-    match std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        true => Theme::Plain,
-        false => Theme::Colour,
+/// `NO_COLOR` is heard; else the user's setting; else what the terminal says of itself.
+fn theme(no_colour: Option<OsString>, background: Option<OsString>, setting: &str) -> Theme {
+    if no_colour.is_some_and(|value| !value.is_empty()) {
+        return Theme::Plain;
     }
+    match setting {
+        "light" => Theme::Light,
+        "dark" => Theme::Colour,
+        _ => match background.is_some_and(|colours| is_light(&colours.to_string_lossy())) {
+            true => Theme::Light,
+            false => Theme::Colour,
+        },
+    }
+}
+
+/// Whether the background of `COLORFGBG` is: text, perhaps more, background, as numbers
+/// of the sixteen colours.
+fn is_light(colours: &str) -> bool {
+    let background = colours.rsplit(';').next();
+    matches!(background, Some("7" | "15"))
 }
 
 /// What is loaded, in a word or two.
@@ -104,4 +124,33 @@ fn name(chosen: &Chosen) -> String {
     let model = chosen.model().ok().flatten();
     let name = model.map_or(demo::NAME.to_owned(), |path| path.display().to_string());
     sanitize::for_line(&name).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_theme_is_the_users_choice_or_the_terminals() {
+        let theme = |no_colour: Option<&str>, background: Option<&str>, setting| {
+            theme(
+                no_colour.map(OsString::from),
+                background.map(OsString::from),
+                setting,
+            )
+        };
+        for setting in ["auto", "dark", "light"] {
+            assert_eq!(theme(Some("1"), Some("0;15"), setting), Theme::Plain);
+        }
+        assert_eq!(theme(Some(""), None, "light"), Theme::Light);
+        assert_eq!(theme(None, Some("0;15"), "dark"), Theme::Colour);
+        assert_eq!(theme(None, Some("15;0"), "light"), Theme::Light);
+        for light in ["0;15", "0;default;15", "0;7", "15"] {
+            assert_eq!(theme(None, Some(light), "auto"), Theme::Light, "{light}");
+        }
+        for dark in ["15;0", "7;8", "15;default;6", "15;default", "", ";", "0;77"] {
+            assert_eq!(theme(None, Some(dark), "auto"), Theme::Colour, "{dark}");
+        }
+        assert_eq!(theme(None, None, "auto"), Theme::Colour);
+    }
 }

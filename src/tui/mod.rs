@@ -18,6 +18,8 @@ mod progress;
 mod reports;
 mod speed;
 mod status;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod theme;
 pub mod trace;

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(progress.line(80, at(3000)), "reading the prompt 3 s");
         progress.set(1000, 4000);
         assert_eq!(
-            progress.line(80, at(10_000)),
+            progress.line(100, at(10_000)),
             "reading the prompt ██████░░░░░░░░░░░░░░░░░░ 1,000 of 4,000 tokens, 100/s, 30 s left"
         );
         assert_eq!(

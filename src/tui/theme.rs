@@ -1,5 +1,6 @@
 //! The palette, in one table. Only the terminal's own sixteen colours, so that the
 //! user's theme wins; nothing is said by colour alone; without colour, attributes do.
+//! On a light background there are fewer colours that can be read, so it has its own.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -53,17 +54,25 @@ pub enum Role {
 
 struct Look {
     role: Role,
-    /// `None` is the terminal's own.
-    colour: Option<Color>,
+    /// On a dark background; `None` is the terminal's own.
+    dark: Option<Color>,
+    /// On a light one.
+    light: Option<Color>,
     modifiers: Modifier,
     /// Where there is no colour.
     plain: Modifier,
 }
 
-const fn look(role: Role, colour: Option<Color>, modifiers: Modifier, plain: Modifier) -> Look {
+const fn look(
+    role: Role,
+    [dark, light]: [Option<Color>; 2],
+    modifiers: Modifier,
+    plain: Modifier,
+) -> Look {
     Look {
         role,
-        colour,
+        dark,
+        light,
         modifiers,
         plain,
     }
@@ -76,51 +85,61 @@ const ITALIC: Modifier = Modifier::ITALIC;
 const LINE: Modifier = Modifier::UNDERLINED;
 const REVERSED: Modifier = Modifier::REVERSED;
 
+/// The same on any background: the terminal's own, and those that can be read on both.
+const OWN: [Option<Color>; 2] = [None, None];
+const BLUE: [Option<Color>; 2] = [Some(Color::Blue); 2];
+const MAGENTA: [Option<Color>; 2] = [Some(Color::Magenta); 2];
+const GREEN: [Option<Color>; 2] = [Some(Color::Green); 2];
+const RED: [Option<Color>; 2] = [Some(Color::Red); 2];
+/// Cyan and yellow are too bright for a light one.
+const CYAN: [Option<Color>; 2] = [Some(Color::Cyan), Some(Color::Blue)];
+const YELLOW: [Option<Color>; 2] = [Some(Color::Yellow), Some(Color::Magenta)];
+/// The same, where it stands beside magenta.
+const YELLOW_IN_CODE: [Option<Color>; 2] = [Some(Color::Yellow), Some(Color::Red)];
+
 const LOOKS: &[Look] = &[
-    look(Role::Text, None, NONE, NONE),
-    look(Role::Dim, None, DIM, DIM),
-    look(Role::Heading, None, BOLD, BOLD),
-    look(Role::Hint, Some(Color::Cyan), NONE, NONE),
-    look(Role::User, Some(Color::Blue), BOLD, BOLD),
-    look(Role::Agent, Some(Color::Magenta), NONE, NONE),
-    look(Role::Good, Some(Color::Green), NONE, NONE),
-    look(Role::Bad, Some(Color::Red), NONE, BOLD),
-    look(Role::Warning, Some(Color::Yellow), NONE, BOLD),
-    look(Role::Added, Some(Color::Green), NONE, NONE),
-    look(Role::Removed, Some(Color::Red), NONE, NONE),
-    look(Role::AddedWord, Some(Color::Green), REVERSED, REVERSED),
-    look(Role::RemovedWord, Some(Color::Red), REVERSED, REVERSED),
-    look(Role::Code, Some(Color::Cyan), NONE, NONE),
-    look(Role::Keyword, Some(Color::Magenta), NONE, BOLD),
-    look(Role::Type, Some(Color::Yellow), NONE, NONE),
-    look(Role::String, Some(Color::Green), NONE, NONE),
-    look(Role::Number, Some(Color::Cyan), NONE, NONE),
-    look(Role::Comment, None, DIM, DIM),
-    look(Role::Function, Some(Color::Blue), NONE, NONE),
-    look(Role::Link, Some(Color::Blue), LINE, LINE),
-    look(Role::Emphasis, None, ITALIC, ITALIC),
-    look(Role::Strong, None, BOLD, BOLD),
-    look(Role::Selected, None, REVERSED, REVERSED),
-    look(Role::Found, Some(Color::Yellow), REVERSED, REVERSED),
-    look(Role::Match, Some(Color::Yellow), BOLD, BOLD.union(LINE)),
-    look(Role::Heat0, None, DIM, DIM),
-    look(Role::Heat1, None, NONE, NONE),
-    look(Role::Heat2, Some(Color::Cyan), NONE, LINE),
-    look(Role::Heat3, Some(Color::Yellow), BOLD, BOLD),
-    look(
-        Role::Heat4,
-        Some(Color::Red),
-        BOLD.union(LINE),
-        BOLD.union(LINE),
-    ),
-    look(Role::Focus, Some(Color::Cyan), NONE, BOLD),
+    look(Role::Text, OWN, NONE, NONE),
+    look(Role::Dim, OWN, DIM, DIM),
+    look(Role::Heading, OWN, BOLD, BOLD),
+    look(Role::Hint, CYAN, NONE, NONE),
+    look(Role::User, BLUE, BOLD, BOLD),
+    look(Role::Agent, MAGENTA, NONE, NONE),
+    look(Role::Good, GREEN, NONE, NONE),
+    look(Role::Bad, RED, NONE, BOLD),
+    look(Role::Warning, YELLOW, NONE, BOLD),
+    look(Role::Added, GREEN, NONE, NONE),
+    look(Role::Removed, RED, NONE, NONE),
+    look(Role::AddedWord, GREEN, REVERSED, REVERSED),
+    look(Role::RemovedWord, RED, REVERSED, REVERSED),
+    look(Role::Code, CYAN, NONE, NONE),
+    look(Role::Keyword, MAGENTA, NONE, BOLD),
+    look(Role::Type, YELLOW_IN_CODE, NONE, NONE),
+    look(Role::String, GREEN, NONE, NONE),
+    look(Role::Number, CYAN, NONE, NONE),
+    look(Role::Comment, OWN, DIM, DIM),
+    look(Role::Function, BLUE, NONE, NONE),
+    look(Role::Link, BLUE, LINE, LINE),
+    look(Role::Emphasis, OWN, ITALIC, ITALIC),
+    look(Role::Strong, OWN, BOLD, BOLD),
+    look(Role::Selected, OWN, REVERSED, REVERSED),
+    look(Role::Found, YELLOW, REVERSED, REVERSED),
+    look(Role::Match, YELLOW, BOLD, BOLD.union(LINE)),
+    look(Role::Heat0, OWN, DIM, DIM),
+    look(Role::Heat1, OWN, NONE, NONE),
+    look(Role::Heat2, CYAN, NONE, LINE),
+    look(Role::Heat3, YELLOW, BOLD, BOLD),
+    look(Role::Heat4, RED, BOLD.union(LINE), BOLD.union(LINE)),
+    look(Role::Focus, CYAN, NONE, BOLD),
 ];
 
-/// Whether there are colours.
+/// Which colours there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
+    /// For a dark background.
     #[default]
     Colour,
+    /// For a light one.
+    Light,
     /// `NO_COLOR`: attributes only.
     Plain,
 }
@@ -130,13 +149,13 @@ impl Theme {
         let Some(look) = LOOKS.iter().find(|look| look.role == role) else {
             return Style::new();
         };
-        match self {
-            Self::Plain => Style::new().add_modifier(look.plain),
-            Self::Colour => {
-                let style = Style::new().add_modifier(look.modifiers);
-                look.colour.map_or(style, |colour| style.fg(colour))
-            }
-        }
+        let (colour, modifiers) = match self {
+            Self::Colour => (look.dark, look.modifiers),
+            Self::Light => (look.light, look.modifiers),
+            Self::Plain => (None, look.plain),
+        };
+        let style = Style::new().add_modifier(modifiers);
+        colour.map_or(style, |colour| style.fg(colour))
     }
 }
 
@@ -144,26 +163,34 @@ impl Theme {
 mod tests {
     use super::*;
 
+    const THEMES: [Theme; 3] = [Theme::Colour, Theme::Light, Theme::Plain];
+
     #[test]
     fn every_role_has_one_look_and_no_colour_is_the_programs_own() {
-        for pair in LOOKS.windows(2) {
-            assert_ne!(pair[0].role, pair[1].role);
-        }
         for look in LOOKS {
             let count = LOOKS.iter().filter(|one| one.role == look.role).count();
             assert_eq!(count, 1, "{:?}", look.role);
-            assert!(
-                !matches!(look.colour, Some(Color::Rgb(..) | Color::Indexed(_))),
-                "{:?}",
-                look.role
-            );
-            let plain = Theme::Plain.style(look.role);
-            assert_eq!((plain.fg, plain.bg), (None, None));
+            for theme in THEMES {
+                let style = theme.style(look.role);
+                let own = matches!(style.fg, Some(Color::Rgb(..) | Color::Indexed(_)));
+                assert!(!own && style.bg.is_none(), "{theme:?} {:?}", look.role);
+            }
+            assert_eq!(Theme::Plain.style(look.role).fg, None);
         }
         // The order of the enum and that of the table, so that none is forgotten.
         let mut roles: Vec<Role> = LOOKS.iter().map(|look| look.role).collect();
         roles.sort_unstable();
         assert_eq!(roles.last(), Some(&Role::Focus));
         assert_eq!(roles.len(), Role::Focus as usize + 1);
+    }
+
+    #[test]
+    fn nothing_is_too_bright_for_a_light_background() {
+        let readable = [Color::Red, Color::Green, Color::Blue, Color::Magenta];
+        for look in LOOKS {
+            let colour = Theme::Light.style(look.role).fg;
+            let is_readable = colour.is_none_or(|colour| readable.contains(&colour));
+            assert!(is_readable, "{:?}", look.role);
+        }
     }
 }

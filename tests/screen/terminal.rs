@@ -77,7 +77,15 @@ impl Terminal {
     ) -> Self {
         let pair = native_pty_system().openpty(size(rows, columns)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_cairn"));
-        for name in ["CAIRN_MODEL", "NO_COLOR", "VISUAL", "EDITOR", "DISPLAY"] {
+        for name in [
+            "CAIRN_MODEL",
+            "CAIRN_TUI_THEME",
+            "COLORFGBG",
+            "NO_COLOR",
+            "VISUAL",
+            "EDITOR",
+            "DISPLAY",
+        ] {
             command.env_remove(name);
         }
         command.env("TERM", "xterm-256color");

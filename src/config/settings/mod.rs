@@ -8,5 +8,5 @@ mod value;
 
 pub use nearest::{distance, nearest};
 pub use resolved::{Contribution, Model, Origin, Resolved, Sources, flag_value};
-pub use table::{Default, LEVELS, SETTINGS, Setting, Who, tables};
+pub use table::{Default, LEVELS, SETTINGS, Setting, THEMES, Who, tables};
 pub use value::{Bound, Kind, Switch, Value};

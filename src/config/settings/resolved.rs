@@ -318,6 +318,12 @@ impl Resolved {
             .map_or_else(|| "off".into(), |value| value.to_string())
     }
 
+    /// One of [`super::THEMES`].
+    pub fn theme(&self) -> String {
+        self.value("tui.theme")
+            .map_or_else(|| "auto".into(), |value| value.to_string())
+    }
+
     /// Where bundles are looked for; `~` still stands for the home folder. `None`
     /// are the usual places.
     pub fn model_folders(&self) -> Option<&[PathBuf]> {
@@ -462,10 +468,11 @@ mod tests {
             (0.8, "info")
         );
         assert_eq!((found.cache_limit(), found.model()), (None, None));
+        assert_eq!(found.theme(), "auto");
         let text = "model = \"m\"\nbackend = \"cpu\"\nthreads = 2\nthinking = \"off\"\n\
             output = \"jsonl\"\nmax_tokens = 9\nmin_p = 0.5\ncache = { enabled = false, limit = 7 }\n\
             context = { compact_at = 0.5, memory = false }\ngrammar.enabled = false\n\
-            log.level = \"off\"\nmodels.folders = [\"~/x\"]\n";
+            log.level = \"off\"\nmodels.folders = [\"~/x\"]\ntui.theme = \"light\"\n";
         let (found, problems) = resolve(text, &[], &[]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(found.model(), Some(Model::Written("m".into())));
@@ -485,6 +492,7 @@ mod tests {
             (Switch::Off, "off")
         );
         assert_eq!(found.model_folders(), Some(&[PathBuf::from("~/x")][..]));
+        assert_eq!(found.theme(), "light");
         let (found, _) = resolve("", &[("CAIRN_MODEL", "m")], &[]);
         assert_eq!(found.model(), Some(Model::Typed("m".into())));
     }

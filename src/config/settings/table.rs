@@ -40,9 +40,10 @@ const COUNT: Kind = Kind::Whole {
     most: u32::MAX as u64,
 };
 
+pub const THEMES: [&str; 3] = ["auto", "dark", "light"];
 pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-pub const SETTINGS: [Setting; 26] = [
+pub const SETTINGS: [Setting; 27] = [
     Setting {
         key: "profile",
         kind: Kind::Name,
@@ -223,6 +224,14 @@ pub const SETTINGS: [Setting; 26] = [
         who: Who::Profiles,
         flag: None,
         help: "folders to look for bundles in, besides the hub's cache",
+    },
+    Setting {
+        key: "tui.theme",
+        kind: Kind::Choice(&THEMES),
+        default: Default::Value("auto"),
+        who: Who::Profiles,
+        flag: None,
+        help: "colours for a dark or a light background; auto goes by COLORFGBG",
     },
     Setting {
         key: "sandbox.mode",

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use crate::tui::keys::Key;
 
 /// Keys from a text: characters as they are (spaces are none), `<Enter>`, `<Space>`,
-/// `<C-a>`, `<A-b>`, `<A-Enter>`.
+/// `<C-a>`, `<A-b>`, `<A-Enter>`, `<F1>`.
 pub fn keys(text: &str) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut rest = text;
@@ -56,7 +56,7 @@ fn named(name: &str) -> Key {
         "BS" => KeyCode::Backspace,
         "Del" => KeyCode::Delete,
         "Space" => KeyCode::Char(' '),
-        "F1" => KeyCode::F(1),
+        name if name.len() > 1 && name.starts_with('F') => KeyCode::F(name[1..].parse().unwrap()),
         name => {
             let mut chars = name.chars();
             match (chars.next(), chars.next()) {

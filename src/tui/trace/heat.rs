@@ -102,7 +102,7 @@ mod tests {
     use crate::tui::theme::Theme;
 
     #[test]
-    fn levels_rise_and_differ_without_colour() {
+    fn levels_rise_and_differ_in_every_theme() {
         let entropy = [0.0, 0.099, 0.1, 0.6, 1.2, 2.2, 9.0, f32::NAN];
         let levels = entropy.map(|nats| Measure::Entropy.level(nats));
         assert_eq!(levels, [0, 0, 1, 2, 3, 4, 4, 4]);
@@ -115,8 +115,9 @@ mod tests {
         for (at, one) in LEVELS.iter().enumerate() {
             for other in &LEVELS[..at] {
                 assert_ne!(one.mark, other.mark);
-                let plain = |level: &Level| Theme::Plain.style(level.role);
-                assert_ne!(plain(one), plain(other));
+                for theme in [Theme::Colour, Theme::Light, Theme::Plain] {
+                    assert_ne!(theme.style(one.role), theme.style(other.role));
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ mod parts;
 mod routes;
 mod rows;
 #[cfg(test)]
-mod sample;
+pub mod sample;
 mod search;
 mod shelf;
 mod store;

@@ -81,6 +81,20 @@ pub fn cut(text: &str) -> Vec<&str> {
     tokens
 }
 
+/// The tokens of an answer whose text has its markers in it.
+pub fn answer(text: &str) -> Vec<Noted> {
+    let mut tokens = Vec::new();
+    for part in text.split_inclusive("</think>") {
+        let (part, marker) = match part.strip_suffix("</think>") {
+            Some(part) => (part, Some("</think>")),
+            None => (part, None),
+        };
+        tokens.extend(cut(part).into_iter().chain(marker));
+    }
+    let all = tokens.iter().enumerate();
+    all.map(|(at, text)| noted(at, text.as_bytes())).collect()
+}
+
 /// Any token: words, breaks, wide and joined characters, parts of characters, controls,
 /// markers.
 pub fn token() -> impl Strategy<Value = Vec<u8>> {

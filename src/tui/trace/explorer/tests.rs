@@ -7,25 +7,12 @@ use ratatui::style::{Modifier, Style};
 
 use super::*;
 use crate::tui::keys::Key;
-use crate::tui::trace::sample::{cut, noted};
+use crate::tui::trace::sample::{answer as tokens, noted};
 
 const TEXT: &str = "The user wants the failing test fixed. I should look at the test first, \
 then at the parser.\nMaybe it is the offset?\n\nThe offset counts bytes. It should count \
 characters, as 漢字 and 👩‍💻 are several bytes each. So I read the file.</think>\n\nI will read \
 the parser first.\n";
-
-fn tokens(text: &str) -> Vec<Noted> {
-    let mut tokens = Vec::new();
-    for part in text.split_inclusive("</think>") {
-        let (part, marker) = match part.strip_suffix("</think>") {
-            Some(part) => (part, Some("</think>")),
-            None => (part, None),
-        };
-        tokens.extend(cut(part).into_iter().chain(marker).map(str::to_owned));
-    }
-    let all = tokens.iter().enumerate();
-    all.map(|(at, text)| noted(at, text.as_bytes())).collect()
-}
 
 fn drawn(explorer: &mut Explorer, width: u16, height: u16) -> String {
     explorer.layout(width, height);
