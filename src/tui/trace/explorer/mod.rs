@@ -327,6 +327,10 @@ impl Explorer {
     /// Lays out what is new; before a frame.
     pub fn layout(&mut self, width: u16, height: u16) {
         self.size = (width, height);
+        if width == 0 || height == 0 {
+            // What is not shown keeps its rows for when it is again.
+            return;
+        }
         self.count();
         self.wanted = self
             .lines_below(usize::MAX, usize::from(width), Theme::Plain)
