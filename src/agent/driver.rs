@@ -42,6 +42,8 @@ pub struct Agent {
     /// Where sessions are kept.
     pub(super) sessions: Option<Sessions>,
     pub(super) stop: Stop,
+    /// The moment of its beginning, for undo.
+    pub(super) started: Option<u64>,
     /// Where answers of "always" are kept.
     pub(super) user: Option<User>,
     /// The call that was announced and has no result yet.
@@ -134,6 +136,7 @@ impl Agent {
             warnings,
             settings,
             rules,
+            started: toolbox.moment(),
             toolbox,
             model,
             stop,

@@ -30,6 +30,7 @@ mod sessions;
 mod setup;
 mod signals;
 mod start;
+mod trace;
 mod trust;
 
 use std::ffi::OsString;
@@ -39,7 +40,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::agent::Exit;
 use args::{BackendName, Cli, Command, DebugCommand, Output};
-use start::Lines;
+use start::Show;
 
 /// Runs `cairn` with these arguments, the program's name first; returns the exit
 /// status. A panic is an internal failure, reported in one line.
@@ -55,22 +56,28 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let Cli {
         prompt,
+        inline,
         run,
         command,
     } = cli;
     let exit = match command {
-        None => start::conversation(&prompt, &run, Lines::WhereTheyMustBe),
+        None => start::conversation(&prompt, &run, Show::screen(inline)),
         Some(_) if !prompt.is_empty() => start::misuse(
             "--prompt takes no subcommand",
             run.output.unwrap_or_default(),
         ),
         // The status is the command's.
         Some(Command::Sandbox(args)) => return sandbox::run(args),
-        Some(Command::Repl(inner)) => start::conversation(&[], &inner.or(run), Lines::Wanted),
+        Some(_) if inline => start::misuse(
+            "--inline takes no subcommand",
+            run.output.unwrap_or_default(),
+        ),
+        Some(Command::Repl(inner)) => start::conversation(&[], &inner.or(run), Show::Lines),
         Some(Command::SelftestKernels(args)) => {
             selftest::run(BackendName::asked(args.backend.or(run.backend)))
         }
         Some(Command::Sessions(args)) => sessions::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args, &run),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Permissions(args)) => permissions::run(&args),
         Some(Command::Cache(args)) => cache::run(&args, &run),

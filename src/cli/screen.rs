@@ -13,7 +13,7 @@ use crate::agent::{Exit, Reason, Stop};
 use crate::model::Loading;
 use crate::repl;
 use crate::sandbox::sanitize;
-use crate::tui::{self, Place, Start, theme::Theme};
+use crate::tui::{self, Look, Place, Start, theme::Theme};
 
 /// Whether this terminal can show it.
 pub fn is_possible() -> bool {
@@ -21,7 +21,28 @@ pub fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
 }
 
-pub fn run(chosen: Chosen, begin: Begin) -> Exit {
+/// A conversation that begins so.
+pub fn run(chosen: Chosen, begin: Begin, place: Place) -> Exit {
+    start(chosen, || Ok(begin), place, None)
+}
+
+/// A stored session, which is gone on with only if the user wants that.
+pub fn look(chosen: Chosen, look: Look) -> Exit {
+    let run = chosen.run.clone();
+    start(
+        chosen,
+        move || Begin::of(&run),
+        Place::Alternate,
+        Some(look),
+    )
+}
+
+fn start(
+    chosen: Chosen,
+    begin: impl FnOnce() -> Result<Begin, Failure> + Send + 'static,
+    place: Place,
+    look: Option<Look>,
+) -> Exit {
     let stop = Stop::default();
     let loading = Loading::default();
     let waiting = Waiting::Counts(loading.clone());
@@ -29,7 +50,7 @@ pub fn run(chosen: Chosen, begin: Begin) -> Exit {
         let (chosen, stop, waiting) = (chosen.clone(), stop.clone(), waiting.clone());
         Box::new(move |ask| {
             let agent = trusted(chosen, ask)
-                .and_then(|chosen| setup::agent(&chosen, begin, &stop, &waiting));
+                .and_then(|chosen| setup::agent(&chosen, begin()?, &stop, &waiting));
             agent.map_err(|failure| (failure.exit(), failure.message))
         })
     };
@@ -49,7 +70,7 @@ pub fn run(chosen: Chosen, begin: Begin) -> Exit {
     };
     let ended = tui::run(Start {
         theme,
-        place: Place::Alternate,
+        place,
         name,
         history: folders::state().and_then(repl::history_file),
         make,
@@ -57,6 +78,7 @@ pub fn run(chosen: Chosen, begin: Begin) -> Exit {
         stop,
         loading,
         edit: Box::new(editor::edit),
+        look,
     });
     ended.unwrap_or_else(|(exit, why)| fail(exit, &why))
 }

@@ -12,17 +12,27 @@ use super::{logs, screen};
 use crate::agent::{Exit, Reason, Stop};
 use crate::batch::{self, Cut, Format, Printer};
 use crate::repl::{self, Input};
+use crate::tui::Place;
 
-/// Whether a conversation is held line by line.
+/// How a conversation is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lines {
-    Wanted,
-    /// Where there is no terminal for anything else.
-    WhereTheyMustBe,
+pub enum Show {
+    Lines,
+    /// On a screen, if there is a terminal for it.
+    Screen(Place),
+}
+
+impl Show {
+    pub fn screen(inline: bool) -> Self {
+        Self::Screen(match inline {
+            true => Place::Inline,
+            false => Place::Alternate,
+        })
+    }
 }
 
 /// A conversation, as its settings have it: `--prompt`, by script, or line by line.
-pub fn conversation(texts: &[String], run: &RunArgs, lines: Lines) -> Exit {
+pub fn conversation(texts: &[String], run: &RunArgs, show: Show) -> Exit {
     // A session brings its workspace along, and that its project's settings.
     let begun = Begin::of(run).and_then(|begin| {
         let run = RunArgs {
@@ -44,10 +54,10 @@ pub fn conversation(texts: &[String], run: &RunArgs, lines: Lines) -> Exit {
         "cairn starts"
     );
     let exit = match (texts, output) {
-        ([], Output::Text) if lines == Lines::WhereTheyMustBe && screen::is_possible() => {
-            screen::run(chosen, begin)
-        }
-        ([], Output::Text) => repl(&chosen, begin),
+        ([], Output::Text) => match show {
+            Show::Screen(place) if screen::is_possible() => screen::run(chosen, begin, place),
+            Show::Screen(_) | Show::Lines => repl(&chosen, begin),
+        },
         ([], Output::Jsonl) => script(&chosen, begin),
         (texts, _) => prompts(texts, &chosen, begin),
     };

@@ -14,6 +14,8 @@ mod thread;
 mod utf8;
 
 #[cfg(test)]
+mod given_tests;
+#[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
 mod tests;

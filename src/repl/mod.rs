@@ -108,6 +108,7 @@ impl Repl {
         };
         match self.agent.obey(action, rest, &mut self.front) {
             Obeyed::Said(text) => self.say(&text),
+            Obeyed::Changes(diff) => self.say(&diff),
             Obeyed::Begun(notices) => {
                 for notice in notices {
                     self.front.screen.dim(&notice);
@@ -154,6 +155,7 @@ impl Repl {
             | Action::Kill
             | Action::Undo
             | Action::Redo
+            | Action::Diff
             | Action::Sessions
             | Action::Resume
             | Action::Fork => {}

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::toolbox::{Context, Failure, Toolbox};
-use super::{Effect, undo_off};
+use super::{Effect, diff, undo_off};
 use crate::sandbox::{Action, Mode};
 use crate::undo::{Answer, Force, History, Report, Touches};
 
@@ -104,6 +104,22 @@ impl Toolbox {
             // If it can't be, it is a turn of its own.
             let _ = history.rejoin(self.workspace(), calls);
         }
+    }
+
+    /// A moment in what tools change, for [`Toolbox::diff_since`]; `None` without undo.
+    pub fn moment(&self) -> Option<u64> {
+        self.undo.history()?.moment().ok()
+    }
+
+    /// What turns have changed since then, as a unified diff, empty if nothing.
+    ///
+    /// # Errors
+    /// When there is no telling; one line.
+    pub fn diff_since(&self, moment: u64) -> Result<String, String> {
+        let since = self.undoing()?.since(self.workspace(), moment);
+        let since = since.map_err(|error| error.to_string())?;
+        let diffs: Vec<String> = since.iter().map(diff::of_change).collect();
+        Ok(diffs.join("\n"))
     }
 
     fn undoing(&self) -> Result<MutexGuard<'_, History>, String> {

@@ -35,7 +35,7 @@ fn said(app: &App, columns: usize, now: Instant) -> Option<(String, Role)> {
         return Some((text::fit(flash, columns), Role::Warning));
     }
     let line = match &app.phase {
-        Phase::Idle => None,
+        Phase::Idle | Phase::Looking => None,
         Phase::Loading(progress) | Phase::Reading(progress) => progress
             .is_worth_a_line(now)
             .then(|| progress.line(columns.saturating_sub(2).min(BAR_LINE), now)),

@@ -2,6 +2,7 @@
 //! (`view`); nothing in it reaches outside.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use ratatui::text::Line;
 
 use super::activity::{self, BEAT};
 use super::composer::{Busy, Composer};
-use super::driver::Place as Surface;
+use super::driver::{Job, Place as Surface};
 use super::overlay::Overlay;
 use super::panes::{Areas, Panes, Reasoning};
 use super::progress::Progress;
@@ -33,6 +34,8 @@ const COMPOSER_SHARE: u16 = 3;
 /// What goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
+    /// A stored session is looked at, without a model.
+    Looking,
     /// A bundle is being opened.
     Loading(Progress),
     Idle,
@@ -55,7 +58,11 @@ pub enum Pane {
 /// What is known of the session.
 pub struct Place {
     pub sessions: Option<Sessions>,
-    pub workspace: Arc<Workspace>,
+    /// This one's id.
+    pub session: String,
+    /// The folder that it is about, and a way in where tools work in it.
+    pub root: PathBuf,
+    pub workspace: Option<Arc<Workspace>>,
     pub thinking: ThinkingKeys,
     pub steer: Steer,
     /// All of the log, and its branches if there are several.
@@ -82,9 +89,12 @@ pub(super) enum Asked {
     /// Whether a folder's settings count.
     Trust,
     Overwrite(Way),
+    /// Whether a model is loaded, to do what was asked.
+    Load,
 }
 
 pub struct App {
+    name: String,
     pub theme: Theme,
     surface: Surface,
     pub started: Instant,
@@ -109,6 +119,10 @@ pub struct App {
     pub panes: Panes,
     pub areas: Areas,
     pub(super) asked: Option<Asked>,
+    /// What is done when a model is loaded.
+    pub(super) waiting: Option<Job>,
+    /// The answer whose tokens are waited for, to be shown.
+    pub(super) reading: Option<u64>,
     /// Answers to be compared when their tokens are here.
     pub(super) comparing: Option<(u64, u64)>,
     pub(super) armed: Option<Instant>,
@@ -135,6 +149,7 @@ impl App {
     ) -> Self {
         let loading = format!("loading {name}");
         Self {
+            name: name.to_owned(),
             theme,
             surface,
             started: now,
@@ -159,6 +174,8 @@ impl App {
             },
             areas: Areas::default(),
             asked: None,
+            waiting: None,
+            reading: None,
             comparing: None,
             armed: None,
             flash: None,
@@ -168,6 +185,13 @@ impl App {
 
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
+    }
+
+    /// Shows that the bundle is being opened.
+    pub(super) fn load(&mut self, now: Instant) {
+        let loading = format!("loading {}", self.name);
+        self.set_phase(Phase::Loading(Progress::new(loading, "layers", now)));
+        self.turn_since = Some(now);
     }
 
     /// Says something for a moment.
@@ -183,7 +207,7 @@ impl App {
 
     pub(super) fn set_phase(&mut self, phase: Phase) {
         self.composer.set_busy(match phase {
-            Phase::Idle | Phase::Loading(_) => Busy::Idle,
+            Phase::Idle | Phase::Loading(_) | Phase::Looking => Busy::Idle,
             Phase::Reading(_) | Phase::Working { .. } => Busy::Working,
         });
         self.phase = phase;
@@ -194,7 +218,7 @@ impl App {
         let flash = self.flash.as_ref().map(|(_, until)| *until);
         let flash = flash.filter(|until| *until > now);
         let beat = match self.phase {
-            Phase::Idle => None,
+            Phase::Idle | Phase::Looking => None,
             Phase::Loading(_) | Phase::Reading(_) | Phase::Working { .. } => Some(now + BEAT),
         };
         flash.into_iter().chain(beat).min()
@@ -246,8 +270,8 @@ impl App {
         let most = rows.saturating_sub(composer + activity + 2).min(rows / 2);
         let running = self.transcript.running_rows(columns, self.theme, now);
         let conversation = running.min(most);
-        let area = Rect::new(0, 0, columns, conversation + composer + activity + 1);
-        self.areas = Panes::hidden().divide(area, composer, activity);
+        self.areas = Areas::stacked(columns, conversation, composer, activity);
+        let area = Rect::new(0, 0, columns, self.areas.status.bottom());
         self.transcript
             .layout(columns, conversation, self.theme, now);
         (finished, area)

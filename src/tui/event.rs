@@ -34,6 +34,8 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Effect {
     Job(Job),
+    /// Open the bundle, and take the session up.
+    Load,
     Chore(Chore),
     Answer(Approval),
     /// Stop the turn that runs.

@@ -28,4 +28,4 @@ mod typed;
 mod update;
 pub mod view;
 
-pub use driver::{Load, Make, Place, Start, restore, run};
+pub use driver::{Load, Look, Make, Place, Start, restore, run};

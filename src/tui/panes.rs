@@ -54,6 +54,20 @@ pub struct Areas {
     pub status: Rect,
 }
 
+impl Areas {
+    /// So many rows of each below each other, without the reasoning.
+    pub fn stacked(columns: u16, conversation: u16, composer: u16, activity: u16) -> Self {
+        let row = |y, height| Rect::new(0, y, columns, height);
+        Self {
+            conversation: row(0, conversation),
+            activity: row(conversation, activity),
+            composer: row(conversation + activity, composer),
+            status: row(conversation + activity + composer, 1),
+            ..Self::default()
+        }
+    }
+}
+
 /// A pane that grows, or shrinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -1,14 +1,16 @@
 //! What the agent reports, on the screen.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::app::{App, Asked, Attention, Phase, Place};
-use super::driver::{Chore, Finished, Job, Opened, Report, Rest};
+use super::app::{App, Asked, Attention, Pane, Phase, Place};
+use super::driver::{Chore, Finished, Job, Look, Opened, Report, Rest};
 use super::event::Effect;
-use super::overlay::{ApprovalDialog, Confirm, Overlay, Sessions};
+use super::overlay::{ApprovalDialog, Confirm, Diff, Overlay, Sessions};
+use super::panes::Reasoning;
 use super::progress::Progress;
 use super::trace::{Stored, TraceId};
-use crate::agent::{Entry, Event, Exit, Kind, Question};
+use crate::agent::{Entry, Event, Exit, Kind, Question, Steer, ThinkingKeys, branches};
 
 /// What trusting a folder's settings means.
 const TRUST: &str = "They can forbid, and choose how the model answers; they allow nothing.";
@@ -37,6 +39,11 @@ impl App {
                 self.transcript.say(&text);
                 Vec::new()
             }
+            Report::Changes(diff) => {
+                let title = "changes since the start";
+                self.overlay = Some(Overlay::Diff(Diff::new(title, &diff, self.theme)));
+                Vec::new()
+            }
             Report::Conflicts(way, text) => {
                 let question = format!("{}: overwrite these files?", way.word());
                 self.confirm(Asked::Overwrite(way), question, &text, now);
@@ -56,9 +63,14 @@ impl App {
                 self.glance = Some(glance);
                 self.turn_since = None;
                 self.set_phase(Phase::Idle);
-                match self.queue.pop_front() {
-                    Some(text) => self.send(text, now),
-                    None => Vec::new(),
+                match (self.waiting.take(), self.queue.pop_front()) {
+                    (Some(job), text) => {
+                        text.into_iter()
+                            .for_each(|text| self.queue.push_front(text));
+                        self.give(job, "one moment", now)
+                    }
+                    (None, Some(text)) => self.send(text, now),
+                    (None, None) => Vec::new(),
                 }
             }
         }
@@ -81,12 +93,15 @@ impl App {
         self.explorer.note_thinking(glance.thinking_budget);
         self.composer.set_commands(&commands);
         self.own = commands.into_iter().map(|(name, _)| name).collect();
+        let session = glance.session.clone();
         self.glance = Some(glance);
         self.meter = None;
         self.usage = None;
         let place = Place {
             sessions,
-            workspace,
+            session,
+            root: workspace.root().to_owned(),
+            workspace: Some(Arc::clone(&workspace)),
             thinking,
             steer,
             entries,
@@ -103,7 +118,7 @@ impl App {
         if unfinished {
             self.notice("the last turn was cut off and is finished now", now);
         }
-        let files = Effect::Chore(Chore::Files(place.workspace.clone()));
+        let files = Effect::Chore(Chore::Files(workspace));
         self.explorer
             .set_answers(Stored::of(&place.entries).answers().to_vec());
         self.place = Some(place);
@@ -117,6 +132,9 @@ impl App {
         match event {
             Event::TurnStarted => {
                 self.generated = 0;
+                // Tokens of another answer that come now are not what is looked at.
+                self.reading = None;
+                self.explorer.follow();
                 self.begin_work("one moment", now);
             }
             Event::Prefill { done, total } if done >= total => self.working("thinking"),
@@ -218,10 +236,57 @@ impl App {
 
     /// Sends a message.
     pub(super) fn send(&mut self, text: String, now: Instant) -> Vec<Effect> {
-        self.begin_work("one moment", now);
         self.transcript.to_bottom();
-        self.explorer.follow();
-        vec![Effect::Job(Job::Turn(text))]
+        self.give(Job::Turn(text), "one moment", now)
+    }
+
+    /// Has the agent do something; where there is none, it is asked whether one is to be
+    /// loaded.
+    pub(super) fn give(&mut self, job: Job, what: &str, now: Instant) -> Vec<Effect> {
+        if self.phase == Phase::Looking {
+            self.waiting = Some(job);
+            let question = "no model is loaded: load the one of this session?".to_owned();
+            self.confirm(
+                Asked::Load,
+                question,
+                "It goes on with the session then.",
+                now,
+            );
+            return Vec::new();
+        }
+        self.begin_work(what, now);
+        vec![Effect::Job(job)]
+    }
+
+    /// Shows a stored session, from the reasoning of one of its answers on.
+    pub fn look(&mut self, look: Look) -> Vec<Effect> {
+        let Look {
+            log,
+            sessions,
+            entry,
+        } = look;
+        let place = Place {
+            sessions: Some(sessions),
+            session: log.header.id,
+            root: log.header.workspace,
+            workspace: None,
+            thinking: ThinkingKeys::default(),
+            steer: Steer::default(),
+            branches: branches(&log.entries, &|_| String::new()),
+            entries: log.entries,
+        };
+        self.transcript.load(&place.path());
+        self.explorer
+            .set_answers(Stored::of(&place.entries).answers().to_vec());
+        let listed = place.branches.clone();
+        self.place = Some(place);
+        if listed.len() > 1 {
+            self.set_branches(listed);
+        }
+        self.set_phase(Phase::Looking);
+        self.panes.reasoning = Reasoning::Full;
+        self.focus = Pane::Reasoning;
+        self.read_tokens(entry).into_iter().collect()
     }
 
     fn last_answer(&self) -> Option<u64> {
@@ -231,14 +296,15 @@ impl App {
     }
 
     /// Asks for the tokens of an answer of this session.
-    pub(super) fn read_tokens(&self, entry: u64) -> Option<Effect> {
+    pub(super) fn read_tokens(&mut self, entry: u64) -> Option<Effect> {
+        self.reading = Some(entry);
         let place = self.place.as_ref()?;
         let Kind::Assistant(answer) = &place.entry(entry)?.kind else {
             return None;
         };
         Some(Effect::Chore(Chore::Tokens {
             sessions: place.sessions.clone()?,
-            session: self.glance.as_ref()?.session.clone(),
+            session: place.session.clone(),
             entry,
             span: answer.trace?,
         }))
@@ -250,9 +316,9 @@ impl App {
                 let place = self.place.as_ref();
                 let found = place.and_then(|place| place.entry(entry));
                 if let Some(Kind::Assistant(answer)) = found.map(|found| &found.kind) {
-                    match self.comparing {
-                        None => self.explorer.open(entry, answer, &tokens),
-                        Some(_) => self.explorer.add(entry, answer, &tokens),
+                    match self.comparing.is_none() && self.reading == Some(entry) {
+                        true => self.explorer.open(entry, answer, &tokens),
+                        false => self.explorer.add(entry, answer, &tokens),
                     }
                     self.compare_if_here();
                 }

@@ -55,11 +55,18 @@ fn total(pieces: &[Piece]) -> usize {
 
 fn pieces(app: &App) -> Vec<Piece> {
     let Some(glance) = &app.glance else {
-        return vec![Piece {
+        let session = app.place.as_ref().map(|place| &place.session);
+        let stored = session.map(|id| Piece {
+            text: format!("session {id}, without a model"),
+            role: Role::Text,
+            goes: 0,
+        });
+        let help = Piece {
             text: "F1 help".into(),
             role: Role::Dim,
-            goes: 0,
-        }];
+            goes: 1,
+        };
+        return stored.into_iter().chain([help]).collect();
     };
     let piece = |text: String, role, goes| Piece { text, role, goes };
     let mut pieces = vec![

@@ -24,6 +24,10 @@ const ESCAPE: Key = Key::new(KeyCode::Esc);
 
 impl App {
     pub(super) fn key(&mut self, key: Key, now: Instant) -> Vec<Effect> {
+        if bound(global::KEYS, key) != Some(Act::Interrupt) {
+            // Only two in a row are twice.
+            self.armed = None;
+        }
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
@@ -183,10 +187,11 @@ impl App {
             },
             Sent::Command(line) => self.command(&line, now),
             Sent::Shell(line) => {
-                self.begin_work("running", now);
-                self.transcript.shell(&line, now);
+                if self.phase != Phase::Looking {
+                    self.transcript.shell(&line, now);
+                }
                 self.transcript.to_bottom();
-                vec![Effect::Job(Job::Shell(line))]
+                self.give(Job::Shell(line), "running", now)
             }
             Sent::External => vec![Effect::Edit(self.composer.text())],
             Sent::Takeback => {
@@ -207,9 +212,9 @@ impl App {
 
     /// A message for a turn of its own: now, or when what goes on is over.
     fn message(&mut self, text: String, now: Instant) -> Vec<Effect> {
-        match self.is_idle() {
-            true => self.send(text, now),
-            false => {
+        match self.phase {
+            Phase::Idle | Phase::Looking => self.send(text, now),
+            _ => {
                 self.queue.push_back(text);
                 Vec::new()
             }
@@ -238,8 +243,7 @@ impl App {
             Action::Think if !matches!(rest, "on" | "off") => self.act(Act::ToggleReasoning, now),
             Action::Resume | Action::Sessions if rest.is_empty() => self.ask_for_sessions(),
             Action::Model if !rest.is_empty() => {
-                self.begin_work("loading", now);
-                vec![Effect::Job(Job::Model(PathBuf::from(rest)))]
+                self.give(Job::Model(PathBuf::from(rest)), "loading", now)
             }
             Action::Model => {
                 if let Some(glance) = &self.glance {
@@ -249,10 +253,7 @@ impl App {
                 Vec::new()
             }
             Action::Edit => self.edit(rest, now),
-            action => {
-                self.begin_work("one moment", now);
-                vec![Effect::Job(Job::Obey(action, rest.to_owned()))]
-            }
+            action => self.give(Job::Obey(action, rest.to_owned()), "one moment", now),
         }
     }
 
@@ -260,8 +261,7 @@ impl App {
         let (number, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         match (number.parse(), text.trim()) {
             (Ok(number), text) if !text.is_empty() => {
-                self.begin_work("one moment", now);
-                vec![Effect::Job(Job::Edit(number, text.to_owned()))]
+                self.give(Job::Edit(number, text.to_owned()), "one moment", now)
             }
             _ => self.sent(Sent::EditEarlier, now),
         }
@@ -270,7 +270,7 @@ impl App {
     fn ask_for_sessions(&mut self) -> Vec<Effect> {
         let place = self.place.as_ref();
         let sessions = place.and_then(|place| {
-            let root = place.workspace.root().to_owned();
+            let root = place.root.clone();
             Some(Chore::Sessions(place.sessions.clone()?, root))
         });
         match sessions {
@@ -302,18 +302,11 @@ impl App {
                 Some(help::Entry::Key(act)) => self.act(act, now),
                 None => Vec::new(),
             },
-            Outcome::Resume(id) => {
-                self.begin_work("one moment", now);
-                vec![Effect::Job(Job::Obey(Action::Resume, id))]
-            }
-            Outcome::Fork(id) => {
-                self.begin_work("one moment", now);
-                vec![Effect::Job(Job::Obey(Action::Fork, id))]
-            }
+            Outcome::Resume(id) => self.give(Job::Obey(Action::Resume, id), "one moment", now),
+            Outcome::Fork(id) => self.give(Job::Obey(Action::Fork, id), "one moment", now),
             Outcome::Answer(answer) => match (self.asked.take(), answer) {
                 (Some(Asked::Overwrite(way)), Answer::Yes) => {
-                    self.begin_work("one moment", now);
-                    vec![Effect::Job(Job::Overwrite(way))]
+                    self.give(Job::Overwrite(way), "one moment", now)
                 }
                 (Some(Asked::Overwrite(_)), Answer::No) => {
                     self.transcript.say("nothing was changed");
@@ -321,6 +314,14 @@ impl App {
                 }
                 (Some(Asked::Trust), Answer::Yes) => vec![Effect::Answer(Approval::Yes)],
                 (Some(Asked::Trust), Answer::No) => vec![Effect::Answer(Approval::No)],
+                (Some(Asked::Load), Answer::Yes) => {
+                    self.load(now);
+                    vec![Effect::Load]
+                }
+                (Some(Asked::Load), Answer::No) => {
+                    self.waiting = None;
+                    Vec::new()
+                }
                 (None, _) => Vec::new(),
             },
         }
@@ -382,12 +383,16 @@ impl App {
                 self.say_briefly("copied", now);
                 vec![Effect::Copy(text)]
             }
-            trace::Ask::ReadTrace(entry) => self.show_trace(self.answer_of(entry)),
+            trace::Ask::ReadTrace(entry) => {
+                let answer = self.answer_of(entry);
+                self.show_trace(answer)
+            }
             trace::Ask::Widen => self.act(Act::Grow, now),
             trace::Ask::Narrow => self.act(Act::Shrink, now),
             trace::Ask::Export(format) => self.export(format),
             trace::Ask::Compare { left, right } => {
-                self.compare(self.answer_of(left), self.answer_of(right))
+                let [left, right] = [left, right].map(|entry| self.answer_of(entry));
+                self.compare(left, right)
             }
             trace::Ask::Fork { entry, token, with } => {
                 let with = match with {
@@ -397,14 +402,10 @@ impl App {
                         With::Resample { seed, temperature }
                     }
                 };
-                self.begin_work("one moment", now);
-                self.explorer.follow();
-                vec![Effect::Job(Job::Fork(ForkAt { entry, token, with }))]
+                let job = Job::Fork(ForkAt { entry, token, with });
+                self.give(job, "one moment", now)
             }
-            trace::Ask::KeepBranch(entry) => {
-                self.begin_work("one moment", now);
-                vec![Effect::Job(Job::Keep(entry))]
-            }
+            trace::Ask::KeepBranch(entry) => self.give(Job::Keep(entry), "one moment", now),
             trace::Ask::CloseThinking => self.thinking(Effect::CloseThinking),
             trace::Ask::MoreThinking => {
                 self.thinking(|keys| Effect::MoreThinking(keys, trace::MORE_THINKING))
@@ -419,11 +420,11 @@ impl App {
 
     /// Two answers side by side, once both are here.
     fn compare(&mut self, left: u64, right: u64) -> Vec<Effect> {
-        let missing = [left, right].into_iter().filter(|entry| {
-            let id = TraceId::Entry(*entry);
-            !self.explorer.has(id)
-        });
-        let effects: Vec<Effect> = missing
+        let is_here = |entry: &u64| self.explorer.has(TraceId::Entry(*entry));
+        let missing: Vec<u64> = { [left, right].into_iter() }
+            .filter(|entry| !is_here(entry))
+            .collect();
+        let effects: Vec<Effect> = { missing.into_iter() }
             .filter_map(|entry| self.read_tokens(entry))
             .collect();
         match effects.is_empty() {
@@ -437,7 +438,7 @@ impl App {
 
     /// The trace that is shown, as a file in the workspace.
     fn export(&mut self, format: Format) -> Vec<Effect> {
-        let (Some(place), Some(glance)) = (&self.place, &self.glance) else {
+        let Some(place) = &self.place else {
             return Vec::new();
         };
         let (trace, _) = self.explorer.shown();
@@ -448,8 +449,8 @@ impl App {
         let answer = trace
             .entry()
             .map_or("live".to_owned(), |entry| entry.to_string());
-        let name = format!("trace-{}-{answer}.{end}", glance.session);
-        let path = place.workspace.root().join(name);
+        let name = format!("trace-{}-{answer}.{end}", place.session);
+        let path = place.root.join(name);
         let text = self.explorer.export(format);
         vec![Effect::Chore(Chore::Write(path, text))]
     }

@@ -72,7 +72,7 @@ impl App {
             MouseEventKind::ScrollDown => self.transcript.scroll(WHEEL),
             MouseEventKind::Down(MouseButton::Left) => self.press(at),
             MouseEventKind::Drag(MouseButton::Left) => {
-                let (x, y) = within(self.areas.conversation, at);
+                let (x, y) = within(at, self.areas.conversation);
                 self.transcript.drag(x, y);
             }
             MouseEventKind::Up(MouseButton::Left) => {
@@ -87,18 +87,18 @@ impl App {
     fn press(&mut self, at: Position) {
         if self.areas.reasoning.contains(at) {
             self.focus = Pane::Reasoning;
-            let (x, y) = within(self.areas.reasoning, at);
+            let (x, y) = within(at, self.areas.reasoning);
             self.explorer.click(x, y);
         } else if self.areas.composer.contains(at) {
             self.focus = Pane::Composer;
         } else if self.areas.conversation.contains(at) {
-            let (x, y) = within(self.areas.conversation, at);
+            let (x, y) = within(at, self.areas.conversation);
             self.transcript.press(x, y);
         }
     }
 }
 
-/// A place of the screen, counted from the corner of a part of it.
-fn within(area: Rect, at: Position) -> (u16, u16) {
+/// Columns and rows from an area's corner.
+fn within(at: Position, area: Rect) -> (u16, u16) {
     (at.x.saturating_sub(area.x), at.y.saturating_sub(area.y))
 }

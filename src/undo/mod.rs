@@ -14,6 +14,7 @@ mod record;
 mod report;
 mod restore;
 mod scan;
+mod since;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 pub use history::History;
 pub use report::{Act, Answer, Conflict, Report};
+pub use since::{Content, Since};
 
 /// What a call may change.
 #[derive(Clone, Debug, PartialEq, Eq)]

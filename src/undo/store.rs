@@ -92,7 +92,7 @@ impl Store {
         self.present.contains(hash)
     }
 
-    fn path(&self, hash: &Hash) -> PathBuf {
+    pub(super) fn path(&self, hash: &Hash) -> PathBuf {
         let name = hash.to_string();
         self.folder.join(OBJECTS).join(&name[..2]).join(name)
     }

@@ -79,7 +79,6 @@ fn and_where_later_turns_have_taken_its_place() {
     let mut agent = world.agent(Caches::Kept);
     let whole = turn(&mut agent, "list the files in src");
     turn(&mut agent, "hello");
-    let before = agent.session().journal().head();
     for (at, token) in [(0, 17), (1, 3)] {
         let same = With::Token(whole[at].answer.ids[token]);
         let again = fork(&mut agent, whole[at].entry, token, same);
@@ -87,10 +86,6 @@ fn and_where_later_turns_have_taken_its_place() {
         let usage = again[0].usage.unwrap();
         assert!(usage.prefilled <= 2, "{usage:?}");
         assert!(usage.replayed <= 2 * LAYERS, "{usage:?}");
-        // Back to where the later turn is the newest again.
-        hear(Approval::Yes, |front| {
-            agent.keep_branch(before.unwrap(), front).unwrap_or(());
-        });
         turn(&mut agent, "what is the capital of France?");
     }
 }

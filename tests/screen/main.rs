@@ -2,5 +2,7 @@
 //! screen as a terminal's parser sees it.
 
 mod conversation;
+mod fork;
+mod inline;
 mod manners;
 mod terminal;

@@ -98,7 +98,8 @@ impl Terminal {
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let screen = vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
+        let screen =
+            vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000);
         let seen = Arc::new(Mutex::new(Seen {
             raw: Vec::new(),
             screen,
@@ -130,6 +131,21 @@ impl Terminal {
     /// The screen as text, a line for each row.
     pub fn contents(&self) -> String {
         self.seen.lock().unwrap().screen.screen().contents()
+    }
+
+    /// What has left the screen at its top, and the screen.
+    pub fn scrollback(&self) -> String {
+        let mut seen = self.seen.lock().unwrap();
+        let screen = seen.screen.screen_mut();
+        let mut all = String::new();
+        screen.set_scrollback(usize::MAX);
+        for back in (1..=screen.scrollback()).rev() {
+            screen.set_scrollback(back);
+            all.push_str(&screen.rows(0, u16::MAX).next().unwrap());
+            all.push('\n');
+        }
+        screen.set_scrollback(0);
+        all + &screen.contents()
     }
 
     pub fn is_alternate(&self) -> bool {

@@ -102,7 +102,7 @@ impl World {
                 continue;
             }
             let fields = entry.as_object_mut().unwrap();
-            for name in ["id", "parent", "at", "trace"] {
+            for name in ["id", "parent", "at", "trace", "change"] {
                 fields.remove(name);
             }
             for token in fields

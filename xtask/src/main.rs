@@ -1,6 +1,7 @@
 //! The project's chores: the checks that CI runs, synthetic bundles in real
 //! shapes, and the demo model. `cargo xtask help` lists them.
 
+mod bench_tui;
 mod ci;
 mod demo;
 mod head_audit;
@@ -41,6 +42,8 @@ enum Task {
     HeadAudit(head_audit::Args),
     /// Time the head in full and screened, in a model's real shape
     HeadTime(head_time::Args),
+    /// Measure the full-screen program: frames, memory, start, idling
+    BenchTui(bench_tui::Args),
     /// Fetch and build MLX for tests and type checks off Apple Silicon
     MlxSetup(mlx::SetupArgs),
     /// Run the tests of the MLX engine
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Oracle(args) => oracle::run(&args),
         Task::HeadAudit(args) => head_audit::run(&args),
         Task::HeadTime(args) => head_time::run(&args),
+        Task::BenchTui(args) => bench_tui::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
         Task::MlxTest => mlx::run_tests(),
         Task::ReadmeExample => readme::record(),

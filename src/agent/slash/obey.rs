@@ -13,6 +13,8 @@ use crate::undo::Force;
 pub enum Obeyed {
     /// To be shown; not yet sanitised.
     Said(String),
+    /// A unified diff, to be shown; not yet sanitised.
+    Changes(String),
     /// Another conversation than before; lines for the user.
     Begun(Vec<String>),
     /// What [`Agent::take_back`] would overwrite, and so has to be asked about.
@@ -45,6 +47,11 @@ impl Agent {
             Action::Pin => self.pin_text(rest, front),
             Action::Undo => return self.take_back(Way::Back, Force::No, front),
             Action::Redo => return self.take_back(Way::Forth, Force::No, front),
+            Action::Diff => match self.diff() {
+                Ok(diff) if diff.is_empty() => "nothing was changed".to_owned(),
+                Ok(diff) => return Obeyed::Changes(diff),
+                Err(why) => format!("error: {why}"),
+            },
             Action::Sessions => self.sessions_text(),
             Action::Resume => return begun(self.resume_named(rest)),
             Action::Fork => return begun(self.fork_named(rest)),
@@ -63,6 +70,15 @@ impl Agent {
             Way::Forth => self.redo(force, front),
         };
         undo::told(way, answer)
+    }
+
+    /// What turns have changed in the workspace since this agent began, as a unified diff.
+    ///
+    /// # Errors
+    /// When there is no undo, which knows; one line.
+    pub fn diff(&self) -> Result<String, String> {
+        let moment = self.started.unwrap_or(u64::MAX);
+        self.toolbox.diff_since(moment)
     }
 
     fn think(&mut self, wanted: Thinking) -> String {

@@ -23,6 +23,7 @@ pub enum Action {
     Kill,
     Undo,
     Redo,
+    Diff,
     Sessions,
     Resume,
     Fork,
@@ -98,6 +99,12 @@ pub const COMMANDS: &[Command] = &[
         args: "",
         help: "bring back what was undone last",
         action: Action::Redo,
+    },
+    Command {
+        name: "diff",
+        args: "",
+        help: "what was changed in the folder since the start",
+        action: Action::Diff,
     },
     Command {
         name: "sessions",
@@ -216,8 +223,8 @@ mod tests {
             assert!(line.ends_with(command.help) && line.len() <= 80, "{line}");
         }
         use Action::{
-            Clear, Compact, Context, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions, Pin,
-            Quit, Redo, Resume, Sessions, Stats, Think, Undo,
+            Clear, Compact, Context, Diff, Edit, Fork, Help, Jobs, Kill, Mode, Model, Permissions,
+            Pin, Quit, Redo, Resume, Sessions, Stats, Think, Undo,
         };
         for action in [
             Help,
@@ -230,6 +237,7 @@ mod tests {
             Pin,
             Undo,
             Redo,
+            Diff,
             Sessions,
             Resume,
             Fork,

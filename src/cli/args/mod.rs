@@ -25,7 +25,7 @@ pub use names::{BackendName, InstructionsName, ModeName, Output, PermissionName,
 pub use permissions::{PermissionsArgs, PermissionsCommand, TrustArgs};
 pub use run::{ForkPoint, RuleList, RunArgs};
 pub use sandbox::SandboxArgs;
-pub use sessions::{ExportFormat, ReplayArgs, SessionsArgs, SessionsCommand};
+pub use sessions::{ExportFormat, ReplayArgs, SessionsArgs, SessionsCommand, TraceArgs};
 
 use numbers::positive;
 
@@ -37,6 +37,11 @@ pub struct Cli {
     /// turns of one conversation
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Vec<String>,
+
+    /// Stay at the end of the terminal's own screen, so that what is finished scrolls
+    /// into its memory
+    #[arg(long)]
+    pub inline: bool,
 
     #[command(flatten)]
     pub run: RunArgs,
@@ -63,6 +68,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// List the sessions that are kept; show, export and remove them
     Sessions(SessionsArgs),
+    /// Walk in the reasoning of a stored session, without loading a model
+    Trace(TraceArgs),
     /// Run a session again and fail at the first token that differs
     Replay(ReplayArgs),
     /// List the rules of what is allowed and denied, add and remove them

@@ -1,4 +1,4 @@
-//! `cairn sessions` and `cairn replay`.
+//! `cairn sessions`, `cairn trace` and `cairn replay`.
 
 use std::path::PathBuf;
 
@@ -55,6 +55,13 @@ pub enum SessionsCommand {
 pub enum ExportFormat {
     Markdown,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Its id, or the beginning of it, and with @ the turn, counted from 1
+    #[arg(value_name = "ID[@TURN]")]
+    pub what: String,
 }
 
 #[derive(Debug, Args)]

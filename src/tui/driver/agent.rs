@@ -63,6 +63,8 @@ pub enum Report {
     AsksForTrust(String),
     /// What a command had to say.
     Said(String),
+    /// What was changed in the workspace, as a unified diff.
+    Changes(String),
     /// What undo or redo would overwrite.
     Conflicts(Way, String),
     /// A job is done.
@@ -284,6 +286,7 @@ impl Wire {
         match obeyed {
             Obeyed::Said(text) if text.is_empty() => {}
             Obeyed::Said(text) => self.report(Report::Said(text)),
+            Obeyed::Changes(diff) => self.report(Report::Changes(diff)),
             Obeyed::Asks(way, text) => self.report(Report::Conflicts(way, text)),
             Obeyed::Begun(notices) => {
                 self.begin(agent);

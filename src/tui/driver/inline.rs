@@ -4,12 +4,12 @@
 
 use std::io::{self, Write};
 
-use crossterm::cursor::{Hide, MoveRight, MoveToColumn, MoveUp, Show};
+use crossterm::cursor::{Hide, MoveDown, MoveRight, MoveToColumn, MoveUp, Show};
 use crossterm::queue;
 use crossterm::style::{PrintStyledContent, StyledContent};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
 use ratatui::backend::IntoCrossterm;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::Widget;
@@ -85,10 +85,17 @@ impl Block {
         stdout.flush()
     }
 
+    /// Row by row: a screen that is cleared whole goes into the memory of some terminals.
     fn erase(&self, out: &mut Vec<u8>) -> io::Result<()> {
         queue!(out, MoveToColumn(0))?;
         up(self.cursor, out)?;
-        queue!(out, Clear(ClearType::FromCursorDown))
+        for row in 0..self.rows {
+            if row > 0 {
+                queue!(out, MoveDown(1))?;
+            }
+            queue!(out, Clear(ClearType::CurrentLine))?;
+        }
+        up(self.rows.saturating_sub(1), out)
     }
 }
 
@@ -103,11 +110,8 @@ fn up(rows: u16, out: &mut Vec<u8>) -> io::Result<()> {
 /// One row of a buffer, without the blanks at its end.
 fn print(buf: &Buffer, y: u16, out: &mut Vec<u8>) -> io::Result<()> {
     let width = buf.area.width;
-    let blank = |x: &u16| {
-        buf[(*x, y)].symbol() == " "
-            && buf[(*x, y)].style() == Buffer::empty(Rect::new(0, 0, 1, 1))[(0, 0)].style()
-    };
-    let end = (0..width).rev().find(|x| !blank(x)).map_or(0, |x| x + 1);
+    let drawn = |x: &u16| buf[(*x, y)] != Cell::EMPTY;
+    let end = (0..width).rev().find(drawn).map_or(0, |x| x + 1);
     let mut x = 0;
     while x < end {
         let cell = &buf[(x, y)];

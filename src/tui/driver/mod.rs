@@ -16,7 +16,7 @@ mod terminal;
 
 pub use agent::{Job, Load, Make, Opened, Report, Rest};
 pub use chores::{Chore, Finished};
-pub use run::{Start, run};
+pub use run::{Look, Start, run};
 pub use surface::Place;
 pub use terminal::restore;
 

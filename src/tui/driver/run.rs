@@ -13,11 +13,12 @@ use super::agent::{Load, Make, Worker};
 use super::chores::Chores;
 use super::clipboard::{self, Desktop};
 use super::history::History;
-use super::inbox::{self, Inbox, Waited};
+use super::inbox::{self, Inbox, Outbox, Waited};
 use super::input::{self, Hold};
 use super::signals::{self, Signal};
 use super::surface::{Place, Surface};
 use super::terminal;
+use crate::agent::session::{Log, Sessions};
 use crate::agent::{Exit, Stop};
 use crate::model::Loading;
 use crate::tui::app::App;
@@ -46,6 +47,15 @@ pub struct Start {
     pub loading: Loading,
     /// Lets the user change a text in an editor; the error is one line.
     pub edit: Box<dyn FnMut(&str) -> Result<String, String>>,
+    /// A stored session to look at, before anything is opened.
+    pub look: Option<Look>,
+}
+
+/// A stored session, and the answer in it that is looked at first.
+pub struct Look {
+    pub log: Log,
+    pub sessions: Sessions,
+    pub entry: u64,
 }
 
 /// Runs until the user leaves.
@@ -62,10 +72,14 @@ pub fn run(start: Start) -> Result<Exit, (Exit, String)> {
     input::start(outbox.clone(), hold.clone()).map_err(internal)?;
     let history = History::at(start.history);
     let sent = history.load();
-    let worker = Worker::start(outbox.clone(), start.make, start.load).map_err(internal)?;
+    let mut beginning = Some((outbox.clone(), start.make, start.load));
+    let worker = match start.look {
+        Some(_) => None,
+        None => worker(&mut beginning).map_err(internal)?,
+    };
     let improved = outbox.clone();
     let chores = Chores::start(outbox, history).map_err(internal)?;
-    let program = Program {
+    let mut program = Program {
         app: App::new(
             (start.theme, start.place),
             &start.name,
@@ -79,6 +93,7 @@ pub fn run(start: Start) -> Result<Exit, (Exit, String)> {
         surface,
         hold,
         worker,
+        beginning,
         chores,
         desktop: Desktop::default(),
         stop: start.stop,
@@ -86,14 +101,28 @@ pub fn run(start: Start) -> Result<Exit, (Exit, String)> {
         edit: start.edit,
         failure: None,
     };
+    if let Some(look) = start.look {
+        let effects = program.app.look(look);
+        program.perform(effects).map_err(internal)?;
+    }
     program.run(&inbox)
+}
+
+type Beginning = (Outbox, Make, Load);
+
+fn worker(beginning: &mut Option<Beginning>) -> io::Result<Option<Worker>> {
+    let begun = beginning.take();
+    let begun = begun.map(|(outbox, make, load)| Worker::start(outbox, make, load));
+    begun.transpose()
 }
 
 struct Program {
     app: App,
     surface: Surface,
     hold: Hold,
-    worker: Worker,
+    /// The agent's thread; and before there is one, how it begins.
+    worker: Option<Worker>,
+    beginning: Option<Beginning>,
     chores: Chores,
     desktop: Desktop,
     stop: Stop,
@@ -119,7 +148,9 @@ impl Program {
         } = self;
         // What the agent still has to close it closes while the terminal is back.
         drop(surface);
-        worker.end(LAST_WORDS);
+        if let Some(worker) = worker {
+            worker.end(LAST_WORDS);
+        }
         match (exit, self.failure) {
             (Ok(exit), Some(why)) => Err((exit, why)),
             (Ok(exit), None) => Ok(exit),
@@ -222,11 +253,28 @@ impl Program {
     /// end.
     fn happen(&mut self, event: Event) -> io::Result<Option<Exit>> {
         let effects = self.app.update(event, Instant::now());
+        self.perform(effects)
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) -> io::Result<Option<Exit>> {
         for effect in effects {
             match effect {
-                Effect::Job(job) => self.worker.give(job),
+                Effect::Job(job) => {
+                    if let Some(worker) = &self.worker {
+                        worker.give(job);
+                    }
+                }
+                Effect::Load => {
+                    if let Some(worker) = worker(&mut self.beginning)? {
+                        self.worker = Some(worker);
+                    }
+                }
                 Effect::Chore(chore) => self.chores.give(chore),
-                Effect::Answer(approval) => self.worker.answer(approval),
+                Effect::Answer(approval) => {
+                    if let Some(worker) = &self.worker {
+                        worker.answer(approval);
+                    }
+                }
                 Effect::Stop => {
                     self.stop.stop_turn();
                 }

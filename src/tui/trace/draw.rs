@@ -169,9 +169,15 @@ impl Paint<'_> {
         }
     }
 
+    /// The look of what the cursor is on: reversed, or underlined in what is reversed
+    /// already, such as a span.
     fn cursor(&self, look: Style) -> Style {
-        look.patch(self.theme.style(Role::Selected))
-            .remove_modifier(Modifier::DIM)
+        let is_reversed = look.add_modifier.contains(Modifier::REVERSED);
+        let look = look.patch(self.theme.style(Role::Selected));
+        match is_reversed {
+            true => look.add_modifier(Modifier::UNDERLINED | Modifier::BOLD),
+            false => look.remove_modifier(Modifier::DIM),
+        }
     }
 }
 

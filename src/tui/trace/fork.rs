@@ -190,6 +190,11 @@ impl Fork {
         Outcome::Open
     }
 
+    /// Whether something is typed.
+    pub fn takes_text(&self) -> bool {
+        self.input != Input::Nothing
+    }
+
     /// Text that was pasted.
     pub fn paste(&mut self, pasted: &str) {
         if let Input::Text(text) | Input::Temperature(text) = &mut self.input {

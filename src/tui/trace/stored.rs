@@ -3,7 +3,7 @@
 
 use crate::agent::present::{self, thousands};
 use crate::agent::session::{Log, path_to};
-use crate::agent::{Entry, Kind};
+use crate::agent::{Entry, Finish, Kind};
 
 /// Characters of what was asked.
 const TITLE: usize = 60;
@@ -95,12 +95,14 @@ impl Stored {
                 }
                 Kind::Assistant(answer) => {
                     number += 1;
+                    // A stop id ends the ids, and is no token of the trace.
+                    let stop = usize::from(answer.finish == Finish::Stop);
                     stored.answers.push(AnswerRef {
                         turn,
                         entry: entry.id,
                         title: title.clone(),
                         number,
-                        tokens: answer.ids.len(),
+                        tokens: answer.ids.len().saturating_sub(stop),
                     });
                 }
                 _ => {}
@@ -193,9 +195,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "turn 1: a␛[2J / answer 1: 1,200 tokens",
-                "turn 1: a␛[2J / answer 2: 2 tokens",
-                "turn 2: b / answer 1: 3 tokens",
+                "turn 1: a␛[2J / answer 1: 1,199 tokens",
+                "turn 1: a␛[2J / answer 2: 1 tokens",
+                "turn 2: b / answer 1: 2 tokens",
             ]
         );
         let first = |turn| stored.first(turn).map(|one| one.entry);

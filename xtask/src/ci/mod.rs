@@ -45,6 +45,7 @@ const JOBS: &[Job] = &[
     job("doc", cargo::doc),
     job("test", cargo::test),
     job("bench", bench::smoke),
+    job("bench-tui", bench::smoke_tui),
     job("linux-graph", graph::linux),
     job("macos-graph", graph::macos),
     job("macos", mlx::macos),

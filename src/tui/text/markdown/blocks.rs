@@ -122,7 +122,7 @@ impl Blocks {
 
     fn skip_blank_lines(&mut self, source: &str, whole: usize) {
         while let Some(line) = line_at(source, self.done, whole) {
-            if !line.trim_matches([' ', '\t', '\n', '\r']).is_empty() {
+            if !line.trim_matches([' ', '\t', '\n']).is_empty() {
                 return;
             }
             self.done += line.len();
@@ -209,7 +209,7 @@ fn starts(text: &str) -> Vec<usize> {
     let mut starts: Vec<usize> = Vec::new();
     for (event, range) in Parser::new_ext(text, render::OPTIONS).into_offset_iter() {
         if depth == 0 {
-            let before = text[..range.start].rfind(['\n', '\r']);
+            let before = text[..range.start].rfind('\n');
             let start = before.map_or(0, |at| at + 1);
             if starts.last().is_none_or(|last| *last < start) {
                 starts.push(start);
@@ -264,7 +264,7 @@ impl Fence {
         let after = rest.trim_start_matches(self.mark);
         line.len() - rest.len() < 4
             && rest.len() - after.len() >= self.count
-            && after.trim_matches([' ', '\t', '\n', '\r']).is_empty()
+            && after.trim_matches([' ', '\t', '\n']).is_empty()
     }
 }
 

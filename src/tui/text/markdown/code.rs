@@ -62,15 +62,20 @@ pub(super) fn label(language: &str, target: Target<'_>) -> Option<Row> {
 
 /// The rows of one line, which is sanitised.
 pub(super) fn row(line: &str, pieces: &[Piece], target: Target<'_>) -> Vec<Row> {
-    let room = target.columns.saturating_sub(width(BAR)).max(1);
-    let bar = target.theme.style(Role::Dim);
+    let (bar, on) = match target.columns > 2 * width(BAR) {
+        true => (BAR, ON),
+        // Too narrow for anything but the code.
+        false => ("", ""),
+    };
+    let room = target.columns.saturating_sub(width(bar)).max(1);
+    let style = target.theme.style(Role::Dim);
     let mut rows: Vec<Row> = cut(&spans(line, pieces, target.theme), room)
         .into_iter()
         .enumerate()
         .map(|(at, spans)| {
             let mut row = Row::new(Line::from(spans));
             row.join = Join::Nothing;
-            row.prefix(if at == 0 { BAR } else { ON }, bar);
+            row.prefix(if at == 0 { bar } else { on }, style);
             row
         })
         .collect();

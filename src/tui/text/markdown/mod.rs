@@ -45,6 +45,8 @@ pub struct CodeBlock {
 /// A text in Markdown, and its rows for one width.
 pub struct Markdown {
     source: String,
+    /// The text so far ended with `\r`, which stands for a line end.
+    after_return: bool,
     /// Whether more of it may come.
     last: Last,
     blocks: Blocks,
@@ -74,6 +76,7 @@ impl Default for Markdown {
     fn default() -> Self {
         Self {
             source: String::new(),
+            after_return: false,
             last: Last::Open,
             blocks: Blocks::default(),
             key: None,
@@ -88,28 +91,42 @@ impl Default for Markdown {
 impl Markdown {
     /// A text that is whole.
     pub fn new(text: &str) -> Self {
-        Self {
-            source: text.to_owned(),
-            last: Last::Closed,
-            ..Self::default()
-        }
+        let mut markdown = Self::default();
+        markdown.push(text);
+        markdown.finish();
+        markdown
     }
 
+    /// With `\n` for all line ends.
     pub fn source(&self) -> &str {
         &self.source
     }
 
     /// More of the text.
     pub fn push(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         if self.last == Last::Closed {
             // What was taken for its end is not.
             let source = std::mem::take(&mut self.source);
             *self = Self {
                 source,
+                after_return: self.after_return,
                 ..Self::default()
             };
         }
-        self.source.push_str(text);
+        // The second half of a line end that came in two pieces.
+        let half = self.after_return && text.starts_with('\n');
+        let text = if half { &text[1..] } else { text };
+        self.after_return = text.ends_with('\r');
+        match text.contains('\r') {
+            true => {
+                let text = text.replace("\r\n", "\n").replace('\r', "\n");
+                self.source.push_str(&text);
+            }
+            false => self.source.push_str(text),
+        }
     }
 
     /// The text is whole.

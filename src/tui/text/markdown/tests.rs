@@ -180,6 +180,17 @@ fn hostile_text_is_visible() {
 }
 
 #[test]
+fn any_line_end_is_one() {
+    let mut markdown = Markdown::default();
+    for piece in ["a\r", "", "\nb\r", "\r", "c\r\nd"] {
+        markdown.push(piece);
+    }
+    assert_eq!(markdown.source(), "a\nb\n\nc\nd");
+    let text = "[a]: b\n    fn a() {}\n\r# \n";
+    assert_eq!(whole(text, 30), ["[a]: b", "", "│ fn a() {}"]);
+}
+
+#[test]
 fn what_has_come_to_its_end_is_not_laid_out_again() {
     let mut markdown = Markdown::default();
     for _ in 0..100 {

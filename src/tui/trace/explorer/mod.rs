@@ -105,6 +105,8 @@ enum Open {
 pub struct Explorer {
     shelf: Shelf,
     shown: TraceId,
+    /// An answer has begun, and none of its tokens are there yet.
+    awaited: bool,
     walk: Walk,
     measure: Measure,
     search: Search,
@@ -140,6 +142,7 @@ impl Explorer {
         Self {
             shelf: Shelf::default(),
             shown: TraceId::Live,
+            awaited: false,
             walk: Walk::default(),
             measure: Measure::default(),
             search: Search::default(),
@@ -160,8 +163,14 @@ impl Explorer {
         }
     }
 
-    /// A live answer begins. Whoever walks in the one before stays there.
+    /// A live answer begins: what is shown stays until its first token is there.
+    /// Whoever walks in the answer before stays there even then.
     pub fn begin(&mut self) {
+        self.awaited = true;
+    }
+
+    fn start(&mut self) {
+        self.awaited = false;
         if self.shown == TraceId::Live {
             let is_busy = self.walk.follow() == Follow::Stay || self.is_typing();
             match self.trace().entry() {
@@ -182,11 +191,17 @@ impl Explorer {
 
     /// The live answer's next token.
     pub fn push(&mut self, noted: &Noted) {
+        if self.awaited {
+            self.start();
+        }
         self.shelf.push(noted);
     }
 
     /// The live answer was logged as `entry`.
     pub fn finish(&mut self, entry: u64, answer: &Answer) {
+        if self.awaited {
+            self.start();
+        }
         self.shelf.finish(entry, answer);
         self.entries.insert(entry);
         let marked = self.bookmarks.iter().copied();
@@ -273,9 +288,17 @@ impl Explorer {
         }
     }
 
-    /// Whether text can be typed or pasted.
+    /// Whether something is typed here, so that what is pasted belongs here.
     pub fn takes_text(&self) -> bool {
-        matches!(self.open, Open::Search(_) | Open::Fork(_))
+        match &self.open {
+            Open::Search(_) => true,
+            Open::Fork(fork) => fork.takes_text(),
+            Open::Nothing
+            | Open::Branches(..)
+            | Open::Answers(_)
+            | Open::Export
+            | Open::Compare(_) => false,
+        }
     }
 
     /// Text that was pasted, where something is typed.
@@ -298,6 +321,10 @@ impl Explorer {
     /// Lays out what is new; before a frame.
     pub fn layout(&mut self, width: u16, height: u16) {
         self.size = (width, height);
+        if width == 0 || height == 0 {
+            // What is not shown keeps its rows for when it is again.
+            return;
+        }
         self.count();
         self.wanted = self
             .lines_below(usize::MAX, usize::from(width), Theme::Plain)

@@ -20,6 +20,7 @@ enum Step {
     Compare,
     Size(u16, u16),
     Wheel(i32),
+    Paste(String),
     Click(u16, u16),
 }
 
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u16..120, 0u16..40).prop_map(|(width, height)| Step::Size(width, height)),
         1 => (-5i32..5).prop_map(Step::Wheel),
         2 => (0u16..120, 0u16..40).prop_map(|(x, y)| Step::Click(x, y)),
+        1 => any::<String>().prop_map(Step::Paste),
     ]
 }
 
@@ -68,6 +70,14 @@ proptest! {
             head: false,
         };
         explorer.set_branches(vec![branch(1, None), branch(2, Some(0))]);
+        let answer_of = |entry| AnswerRef {
+            turn: 1,
+            entry,
+            title: "\u{1b}[2Jfix it".into(),
+            number: 1,
+            tokens: 3,
+        };
+        explorer.set_answers((1..6).map(answer_of).collect());
         for (at, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Key(key) => {
@@ -84,6 +94,7 @@ proptest! {
                 Step::Compare => explorer.compare(TraceId::Entry(1), TraceId::Live),
                 Step::Size(w, h) => (width, height) = (w, h),
                 Step::Wheel(rows) => explorer.wheel(rows),
+                Step::Paste(text) => explorer.paste(&text),
                 Step::Click(x, y) => explorer.click(x, y),
             }
             explorer.layout(width, height);
@@ -94,7 +105,9 @@ proptest! {
             for y in 0..whole.height {
                 for x in 0..whole.width {
                     let is_inside = inner.contains(ratatui::layout::Position { x, y });
-                    prop_assert!(is_inside || buf[(x, y)].symbol() == "~", "{x} {y}");
+                    let symbol = buf[(x, y)].symbol();
+                    prop_assert!(is_inside || symbol == "~", "{x} {y}");
+                    prop_assert!(!symbol.chars().any(char::is_control), "{x} {y}");
                 }
             }
         }

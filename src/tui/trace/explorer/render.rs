@@ -25,6 +25,9 @@ const EMPTY_HELP: &str = "The model's tokens appear here as they come, tinted by
                           it was of each. Walk with the arrows, n goes to the next uncertain \
                           one, f goes on differently from there.";
 
+/// What is said while new tokens come below what is in view.
+const BEHIND: &str = "live below, G follows";
+
 impl Explorer {
     /// Draws the pane as it was laid out.
     pub fn render(&self, area: Rect, buf: &mut Buffer, theme: Theme, focus: Focus) {
@@ -93,7 +96,7 @@ impl Explorer {
         let (name, role) = match (trace.entry(), self.walk.follow()) {
             (None, _) if trace.is_empty() => ("reasoning".to_owned(), Role::Heading),
             (None, Follow::End) => ("live".to_owned(), Role::Heading),
-            (None, Follow::Stay) => ("live below, G follows".to_owned(), Role::Warning),
+            (None, Follow::Stay) => (BEHIND.to_owned(), Role::Warning),
             (Some(entry), _) => (self.title(entry), Role::Heading),
         };
         let mut line = vec![Span::styled(name, theme.style(role))];
@@ -113,6 +116,13 @@ impl Explorer {
         }
         let line = cut(Line::from(line), usize::from(area.width));
         buf.set_line(area.x, area.y, &line, area.width);
+    }
+
+    /// Whether new tokens come that are not followed.
+    fn is_left_behind(&self) -> bool {
+        let trace = self.trace();
+        let is_running = trace.entry().is_none() && !trace.is_empty();
+        is_running && self.walk.follow() == Follow::Stay
     }
 
     fn title(&self, entry: u64) -> String {
@@ -178,6 +188,9 @@ impl Explorer {
             (None, Open::Export) => {
                 let text = "write the trace as j JSON, m Markdown, Esc not at all";
                 styled(text, theme.style(Role::Hint))
+            }
+            (None, _) if self.is_left_behind() && self.places().head.is_empty() => {
+                styled(BEHIND, theme.style(Role::Warning))
             }
             (None, _) => self.levels(usize::from(area.width), theme),
         };

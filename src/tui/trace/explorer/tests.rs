@@ -176,8 +176,10 @@ fn a_live_answer_is_followed_but_takes_nobody_away() {
     assert!(drawn(&mut explorer, 40, 12).starts_with("live  55 tokens  10.0/s\n"));
     press(&mut explorer, "g");
     assert!(drawn(&mut explorer, 40, 12).starts_with("live below, G follows"));
+    assert!(drawn(&mut explorer, 40, 6).contains("live below, G follows"));
     explorer.finish(5, &answer());
     explorer.begin();
+    assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  55 tokens"));
     explorer.push(&noted(0, b"Next"));
     assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  F: the live answer"));
     assert_eq!(said(&explorer), "The");
@@ -192,6 +194,50 @@ fn a_live_answer_is_followed_but_takes_nobody_away() {
     assert_eq!(press(&mut explorer, "+"), Some(Ask::MoreThinking));
     explorer.finish(9, &answer());
     assert_eq!(press(&mut explorer, "+"), None);
+}
+
+#[test]
+fn what_is_followed_stays_until_the_next_answer_has_a_token() {
+    let mut explorer = Explorer::new();
+    explorer.begin();
+    tokens(TEXT).iter().for_each(|one| explorer.push(one));
+    explorer.finish(5, &answer());
+    explorer.begin();
+    assert!(drawn(&mut explorer, 40, 12).starts_with("answer 5  55 tokens\n"));
+    explorer.push(&noted(0, b"Next"));
+    assert!(drawn(&mut explorer, 40, 12).starts_with("live  1 tokens\n"));
+    // One that is cut off before it is logged is gone with the next.
+    explorer.begin();
+    explorer.finish(9, &answer());
+    assert_eq!(
+        (explorer.trace().len(), explorer.trace().entry()),
+        (0, Some(9))
+    );
+}
+
+#[test]
+fn what_is_pasted_belongs_where_something_is_typed() {
+    let mut explorer = explorer(60, 20);
+    assert!(!explorer.takes_text());
+    press(&mut explorer, "/the");
+    explorer.paste(" off\nset");
+    assert_eq!(
+        (explorer.search.query(), said(&explorer)),
+        ("the off", " the".into())
+    );
+    press(&mut explorer, "⎋f");
+    assert!(!explorer.takes_text());
+    press(&mut explorer, "t");
+    assert!(explorer.takes_text());
+    explorer.paste("no");
+    let with = With::Text("no".into());
+    let token = explorer.walk.cursor();
+    let ask = Ask::Fork {
+        entry: 5,
+        token,
+        with,
+    };
+    assert_eq!(press(&mut explorer, "⏎"), Some(ask));
 }
 
 #[test]
@@ -404,8 +450,13 @@ fn panes_of_all_sizes() {
      5   0.7% "␣alt4"
     1-5 t text s seed T temp Esc
     "#);
+    press(&mut explorer, "⎋");
     let wide = drawn(&mut explorer, 200, 60);
-    assert_eq!(wide.lines().count(), 60);
+    let below: Vec<&str> = wide.lines().skip(52).collect();
+    assert!(below[0].starts_with("\"␣wants\"  40.7% (0.90 nats)  entropy 0.90"));
+    assert_eq!(below[1], "›1  40.7% ████▏      \"␣wants\"");
+    assert_eq!(below[5], " 5   0.7% ▏          \"␣alt4\"");
+    assert_eq!(below[6..], ["", ""]);
 }
 
 #[test]
@@ -426,4 +477,22 @@ fn levels_of_heat_can_be_told_apart_without_colour() {
             .iter()
             .all(|cell| cell.fg == ratatui::style::Color::Reset)
     );
+}
+
+#[test]
+fn the_cursor_is_seen_in_a_span_and_on_what_was_found() {
+    let look = |keys: &str, x: u16| {
+        let mut explorer = explorer(80, 24);
+        press(&mut explorer, keys);
+        explorer.layout(80, 24);
+        let area = Rect::new(0, 0, 80, 24);
+        let mut buf = Buffer::empty(area);
+        explorer.render(area, &mut buf, Theme::Colour, Focus::Focused);
+        buf[(x, 1)].modifier
+    };
+    // "The user": the span is of both, the cursor on the second.
+    let (span, cursor) = (look("v→", 1), look("v→", 5));
+    assert!(span.contains(Modifier::REVERSED) && cursor.contains(Modifier::REVERSED));
+    assert_ne!(span, cursor);
+    assert!(look("/user", 5).contains(Modifier::REVERSED | Modifier::UNDERLINED));
 }
