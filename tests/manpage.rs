@@ -65,6 +65,7 @@ fn the_manual_has_its_sections_in_order() {
             "OPTIONS",
             "COMMANDS",
             "SLASH COMMANDS",
+            "KEYS",
             "SETTINGS",
             "EXIT STATUS",
             "FILES",

@@ -64,6 +64,34 @@ fn every_subcommand_of_help_is_named() {
     }
 }
 
+/// Commands and keys are those of the tables that they are dispatched by.
+#[test]
+fn every_key_is_in_its_list() {
+    let list = cairn::tui::help::markdown();
+    let section = format!("<!-- keys -->\n{list}<!-- /keys -->");
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&section), "cargo xtask readme-keys");
+}
+
+/// Whatever they show: `tests/tmux` compares that.
+#[test]
+fn panes_are_screens_of_a_hundred_columns() {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("<!-- panes -->\n").unwrap();
+    let (panes, _) = rest.split_once("<!-- /panes -->").unwrap();
+    let screens: Vec<&str> = panes.split("```text\n").skip(1).collect();
+    assert_eq!(screens.len(), 4);
+    for screen in screens {
+        let (screen, _) = screen.split_once("\n```\n").unwrap();
+        assert_eq!(screen.lines().count(), 30, "{screen}");
+        assert!(
+            screen.lines().all(|line| line.chars().count() <= 100),
+            "{screen}"
+        );
+        assert!(screen.contains("[ask] · demo"), "{screen}");
+    }
+}
+
 /// Keys, defaults and what projects may say are those of the table in the program.
 #[test]
 fn every_setting_is_in_its_table() {

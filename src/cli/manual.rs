@@ -1,5 +1,5 @@
 //! The manual page and the shells' completions, made of the tables behind the
-//! program: flags, settings, slash commands, exit codes, folders.
+//! program: flags, settings, slash commands, keys, exit codes, folders.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,6 +15,7 @@ use super::{exit, fail, look};
 use crate::agent::Exit;
 use crate::agent::slash::COMMANDS;
 use crate::config::settings::{SETTINGS, Setting, Who};
+use crate::tui::help;
 
 /// `cairn completions`.
 pub fn completions(shell: Shell) -> Exit {
@@ -97,6 +98,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
         subcommand(&mut roff, inner, command);
     }
     slash_commands(&mut roff);
+    keys(&mut roff);
     settings(&mut roff);
     exit_codes(&mut roff);
     files(&mut roff);
@@ -191,6 +193,17 @@ fn slash_commands(roff: &mut Roff) {
         let name = bold(format!("/{}", command.name));
         let title = vec![name, roman(" "), italic(command.args)];
         item(roff, title, command.help);
+    }
+}
+
+fn keys(roff: &mut Roff) {
+    roff.control("SH", ["KEYS"]);
+    roff.text([roman("On the full screen, by place.")]);
+    for (place, rows) in help::keys() {
+        roff.control("SS", [place.as_str()]);
+        for (keys, what) in rows {
+            item(roff, vec![bold(keys)], what);
+        }
     }
 }
 
@@ -317,7 +330,9 @@ mod tests {
         let page = escapes
             .iter()
             .fold(page, |page, escape| page.replace(escape, ""));
-        page.replace("\\-", "-").replace("\\&", "")
+        page.replace("\\-", "-")
+            .replace("\\&", "")
+            .replace("\\*(Aq", "'")
     }
 
     #[test]
@@ -338,6 +353,12 @@ mod tests {
                 "/{}",
                 command.name
             );
+        }
+        for (place, rows) in help::keys() {
+            for (keys, what) in rows {
+                let row = format!(".TP\n{keys}\n{}", sentence(what));
+                assert!(page.contains(&row), "{place}: {row}");
+            }
         }
         for setting in &SETTINGS {
             assert!(

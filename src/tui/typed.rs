@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crossterm::event::KeyCode;
+use ratatui::layout::Rect;
 
 use super::app::{App, Asked, Pane, Phase, TWICE};
 use super::composer::Sent;
@@ -13,7 +14,7 @@ use super::event::Effect;
 use super::global::{self, Act};
 use super::keys::{Key, bound};
 use super::overlay::{Answer, Help, Outcome, Overlay, Palette};
-use super::panes::{Change, Reasoning};
+use super::panes::{Areas, Change, Reasoning};
 use super::trace::TraceId;
 use super::trace::export::Format;
 use super::{help, trace, transcript};
@@ -31,13 +32,23 @@ impl App {
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
-        let popup = self.focus == Pane::Composer && self.composer.has_popup();
-        if let Some(act) = bound(global::KEYS, key)
+        let is_own = match self.focus {
             // What is open above the message has keys of its own.
-            && (!popup || act == Act::Interrupt)
+            Pane::Composer => self.composer.has_popup(),
+            // Pages are its own, too.
+            Pane::Reasoning => bound(trace::KEYS, key).is_some(),
+            Pane::Conversation => false,
+        };
+        if let Some(act) = bound(global::KEYS, key)
+            && (!is_own || act == Act::Interrupt)
         {
             return self.act(act, now);
         }
+        self.pane_key(key, now)
+    }
+
+    /// A key for the pane that has them.
+    fn pane_key(&mut self, key: Key, now: Instant) -> Vec<Effect> {
         match self.focus {
             Pane::Composer => self.composer_key(key, now),
             Pane::Reasoning => match self.explorer.key(key) {
@@ -107,17 +118,34 @@ impl App {
 
     fn next_pane(&mut self) {
         let reasoning = self.panes.reasoning != Reasoning::Hidden;
-        self.focus = match self.focus {
+        self.go_to(match self.focus {
             Pane::Composer if reasoning => Pane::Reasoning,
             Pane::Composer | Pane::Reasoning => Pane::Conversation,
             Pane::Conversation => Pane::Composer,
-        };
-        if self.focus == Pane::Reasoning && self.areas.reasoning.is_empty() {
+        });
+    }
+
+    /// Gives a pane the keys; it is shown if it was not.
+    fn go_to(&mut self, pane: Pane) {
+        self.focus = pane;
+        match (pane, self.panes.reasoning) {
+            (Pane::Reasoning, Reasoning::Hidden) => self.panes.reasoning = Reasoning::Split,
+            (Pane::Composer | Pane::Conversation, Reasoning::Full) => {
+                self.panes.reasoning = Reasoning::Split;
+            }
+            _ => {}
+        }
+        let Areas {
+            activity,
+            composer,
+            status,
+            ..
+        } = self.areas;
+        let screen = Rect::new(0, 0, status.width, status.bottom());
+        let divided = self.panes.divide(screen, composer.height, activity.height);
+        if pane == Pane::Reasoning && divided.reasoning.is_empty() {
             // There is no room for it beside anything.
             self.panes.reasoning = Reasoning::Full;
-        }
-        if self.focus != Pane::Reasoning && self.panes.reasoning == Reasoning::Full {
-            self.panes.reasoning = Reasoning::Split;
         }
     }
 
@@ -300,6 +328,14 @@ impl App {
             Outcome::Entry(id) => match help::entry(id) {
                 Some(help::Entry::Command(action)) => self.prefill(action, now),
                 Some(help::Entry::Key(act)) => self.act(act, now),
+                Some(help::Entry::Go(pane)) => {
+                    self.go_to(pane);
+                    Vec::new()
+                }
+                Some(help::Entry::Press(pane, key)) => {
+                    self.go_to(pane);
+                    self.pane_key(key, now)
+                }
                 None => Vec::new(),
             },
             Outcome::Resume(id) => self.give(Job::Obey(Action::Resume, id), "one moment", now),

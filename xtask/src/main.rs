@@ -50,6 +50,10 @@ enum Task {
     MlxTest,
     /// Record the README's example by running it
     ReadmeExample,
+    /// Record the README's pictures of the screen, in tmux
+    ReadmePanes,
+    /// Write the README's list of commands and keys
+    ReadmeKeys,
     /// Measure opening and running one bundle, as JSON
     #[command(hide = true)]
     Probe(probe::Args),
@@ -67,7 +71,9 @@ fn main() -> ExitCode {
         Task::BenchTui(args) => bench_tui::run(&args),
         Task::MlxSetup(args) => mlx::run(&args),
         Task::MlxTest => mlx::run_tests(),
-        Task::ReadmeExample => readme::record(),
+        Task::ReadmeExample => readme::record_example(),
+        Task::ReadmePanes => readme::record_panes(),
+        Task::ReadmeKeys => readme::write_keys(),
         Task::Probe(args) => probe::run(&args),
     };
     match outcome {

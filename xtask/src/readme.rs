@@ -1,21 +1,39 @@
-//! `cargo xtask readme-example`: runs the README's first command and records what
-//! it prints between the README's two markers.
+//! The parts of the README that are recorded or made of tables, each between two
+//! markers: the first command's output, the pictures of the screen, the keys.
 
 use std::io::Read;
 
 use anyhow::{Context, Result, ensure};
 
-const OPEN: &str = "<!-- example -->\n";
-const CLOSE: &str = "<!-- /example -->";
 const PROMPT: &str = "which files are in src?";
 
-pub fn record() -> Result<()> {
-    let path = crate::root().join("README.md");
-    let text = std::fs::read_to_string(&path).context("README.md")?;
+/// `cargo xtask readme-example`: runs the README's first command and records what it
+/// prints.
+pub fn record_example() -> Result<()> {
     let output = run()?;
     let section =
         format!("```console\n$ cargo run --release -- --prompt \"{PROMPT}\"\n{output}```\n");
-    std::fs::write(&path, replace(&text, &section)?).context("README.md")
+    write("example", &section)
+}
+
+/// `cargo xtask readme-panes`: has the scripted session in tmux say what its panes show.
+pub fn record_panes() -> Result<()> {
+    let file = crate::root().join("target/readme-panes.md");
+    if file.exists() {
+        std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    }
+    let mut command = crate::cargo();
+    command.args(["test", "--quiet", "--test", "tmux"]);
+    command.env("CAIRN_PANES", &file);
+    crate::execute(&mut command, "the session in tmux")?;
+    let panes = std::fs::read_to_string(&file)
+        .context("the session wrote no panes; tmux has to be installed")?;
+    write("panes", &panes)
+}
+
+/// `cargo xtask readme-keys`: the tables of commands and keys.
+pub fn write_keys() -> Result<()> {
+    write("keys", &cairn::tui::help::markdown())
 }
 
 /// Standard output and error of the command, as a terminal would mix them.
@@ -41,15 +59,22 @@ fn run() -> Result<String> {
     Ok(output)
 }
 
-/// `text` with `section` between the markers.
-fn replace(text: &str, section: &str) -> Result<String> {
+/// Puts `section` between the README's markers of this name.
+fn write(name: &str, section: &str) -> Result<()> {
+    let path = crate::root().join("README.md");
+    let text = std::fs::read_to_string(&path).context("README.md")?;
+    std::fs::write(&path, replace(&text, name, section)?).context("README.md")
+}
+
+fn replace(text: &str, name: &str, section: &str) -> Result<String> {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
     let (before, rest) = text
-        .split_once(OPEN)
-        .context("README.md: no example marker")?;
+        .split_once(&open)
+        .with_context(|| format!("README.md: there is no <!-- {name} -->"))?;
     let (_, after) = rest
-        .split_once(CLOSE)
-        .context("README.md: the example has no end")?;
-    Ok(format!("{before}{OPEN}{section}{CLOSE}{after}"))
+        .split_once(&close)
+        .with_context(|| format!("README.md: there is no {close}"))?;
+    Ok(format!("{before}{open}{section}{close}{after}"))
 }
 
 #[cfg(test)]
@@ -57,10 +82,13 @@ mod tests {
     use super::replace;
 
     #[test]
-    fn only_the_example_changes() {
-        let text = "a\n<!-- example -->\nold\n<!-- /example -->\nb\n";
-        let new = replace(text, "new\n").unwrap();
-        assert_eq!(new, "a\n<!-- example -->\nnew\n<!-- /example -->\nb\n");
-        assert!(replace("a", "new").is_err());
+    fn only_what_is_between_the_markers_changes() {
+        let text = "a\n<!-- x -->\nold\n<!-- /x -->\n<!-- y -->\nb\n<!-- /y -->\n";
+        let new = replace(text, "x", "new\n").unwrap();
+        assert_eq!(
+            new,
+            "a\n<!-- x -->\nnew\n<!-- /x -->\n<!-- y -->\nb\n<!-- /y -->\n"
+        );
+        assert!(replace("a", "x", "new").is_err());
     }
 }

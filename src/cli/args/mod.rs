@@ -30,6 +30,10 @@ pub use sessions::{ExportFormat, ReplayArgs, SessionsArgs, SessionsCommand, Trac
 use numbers::positive;
 
 /// A terminal coding assistant that runs its own model.
+///
+/// `cairn` alone begins a conversation: on a terminal with a screen of its own, the
+/// model's reasoning beside it (? lists its keys), elsewhere line by line, as `cairn
+/// repl` does everywhere. `cairn --prompt TEXT` does one task.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", version, about, max_term_width = 100)]
 pub struct Cli {

@@ -138,11 +138,8 @@ pub const KEYS: &[Binding<Act>] = &[
         Act::Start,
         "to the text's start",
     ),
-    binding(
-        &[Key::alt('>'), code(KeyCode::End).with(CONTROL)],
-        Act::End,
-        "to the text's end",
-    ),
+    // Ctrl-End is the conversation's, wherever one is.
+    binding(&[Key::alt('>')], Act::End, "to the text's end"),
     binding(
         &[
             code(KeyCode::Backspace),

@@ -69,6 +69,29 @@ pub const FILTER_KEYS: &[Binding<FilterAct>] = &[
 /// A place's name, with its keys and what they do.
 pub type Section = (String, Vec<(String, &'static str)>);
 
+/// Tables of the same place as one, and keys that do the same in one row.
+pub fn merged(tables: Vec<Section>) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for (place, rows) in tables {
+        let known = sections.iter().position(|(known, _)| *known == place);
+        let at = known.unwrap_or_else(|| {
+            sections.push((place, Vec::new()));
+            sections.len() - 1
+        });
+        let (_, all) = &mut sections[at];
+        for (keys, help) in rows {
+            match all.last_mut() {
+                Some((before, same)) if *same == help => {
+                    before.push_str(", ");
+                    before.push_str(&keys);
+                }
+                _ => all.push((keys, help)),
+            }
+        }
+    }
+    sections
+}
+
 /// Who gets the letters that are typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {

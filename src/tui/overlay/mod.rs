@@ -44,26 +44,24 @@ pub use message::Message;
 pub use palette::Palette;
 pub use sessions::Sessions;
 
-/// The keys of all overlays by place, for the help.
+/// The tables of all overlays with their places, for the help.
 pub fn sections() -> Vec<help::Section> {
-    let lists = [rows(finder::KEYS), rows(picker::KEYS)].concat();
-    let sections = [
+    let tables = [
         ("question for permission", rows(approval::KEYS)),
         ("yes or no", rows(confirm::KEYS)),
-        ("lists", lists),
+        ("lists", rows(finder::KEYS)),
+        ("lists", rows(picker::KEYS)),
         ("sessions", rows(sessions::KEYS)),
         ("what is typed to find something", rows(field::KEYS)),
         ("changes", rows(diff::KEYS)),
         ("help", rows(help::KEYS)),
         ("what is typed to find a key", rows(help::FILTER_KEYS)),
-        (
-            "long texts",
-            [rows(message::KEYS), rows(scroll::KEYS)].concat(),
-        ),
+        ("long texts", rows(message::KEYS)),
+        ("long texts", rows(scroll::KEYS)),
     ];
-    let named = sections.into_iter();
+    let named = tables.into_iter();
     named
-        .map(|(title, rows)| (title.to_owned(), rows))
+        .map(|(place, rows)| (place.to_owned(), rows))
         .collect()
 }
 

@@ -67,7 +67,8 @@ fn sections() -> Vec<help::Section> {
 
 /// The tables themselves, so that the screen is as full as it gets.
 fn all_keys() -> Overlay {
-    Overlay::Help(Help::new(super::sections(), Theme::Colour))
+    let sections = help::merged(super::sections());
+    Overlay::Help(Help::new(sections, Theme::Colour))
 }
 
 fn entries() -> Vec<palette::Entry> {
@@ -151,6 +152,27 @@ fn a_confirmation_needs_its_key() {
     │  why why why why why why why why why │
     └ y yes · n no · PgDn 14 more lines ───┘
     "#);
+}
+
+#[test]
+fn what_belongs_together_is_listed_together() {
+    let row = |keys: &str, help| (keys.to_owned(), help);
+    let tables = vec![
+        (
+            "a".to_owned(),
+            vec![row("1", "pick"), row("2", "pick"), row("q", "close")],
+        ),
+        ("b".to_owned(), vec![row("3", "pick")]),
+        ("a".to_owned(), vec![row("4", "pick")]),
+    ];
+    let merged = vec![
+        (
+            "a".to_owned(),
+            vec![row("1, 2", "pick"), row("q", "close"), row("4", "pick")],
+        ),
+        ("b".to_owned(), vec![row("3", "pick")]),
+    ];
+    assert_eq!(help::merged(tables), merged);
 }
 
 #[test]

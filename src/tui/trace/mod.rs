@@ -31,7 +31,7 @@ mod vocabulary;
 mod walk;
 
 pub use branches::Branch;
-pub use explorer::{Ask, Explorer, Focus, MORE_THINKING, help};
+pub use explorer::{Ask, Explorer, Focus, KEYS, MORE_THINKING, help};
 pub use fork::With;
 pub use parts::Part;
 pub use shelf::TraceId;

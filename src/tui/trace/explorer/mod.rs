@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-pub use keys::help;
+pub use keys::{KEYS, help};
 
 use super::branches::{self, Branch};
 use super::compare::Compare;
