@@ -108,7 +108,7 @@ impl Transcript {
     /// A command of the user's own begins to run.
     pub fn shell(&mut self, command: &str, now: Instant) {
         let mut card = shell_card(command);
-        card.started(Some(now));
+        card.state = State::Running(Some(now));
         self.push(Body::Call(card));
     }
 

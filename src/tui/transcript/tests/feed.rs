@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::agent::{Compaction, Exit, How, Restored};
+use crate::agent::{Agent, Compaction, Exit, How, Restored, Shell};
 
 #[test]
 fn a_stored_turn_looks_as_it_did_when_it_was_live() {
@@ -205,4 +205,36 @@ fn a_session_that_was_cut_off_is_not_running() {
         "  ✗ run_command make · failed"
     );
     assert_eq!(transcript.finished_rows(60, Theme::Plain).len(), 3);
+}
+
+#[test]
+fn a_command_of_the_users_own_is_one_card() {
+    let (mut log, mut transcript) = (Log::default(), empty());
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    transcript.shell("make", at(0));
+    transcript.tool_output(Agent::SHELL, "one\n");
+    assert!(transcript.ticks());
+    let shell = Kind::Shell(Shell {
+        command: "make".into(),
+        output: "one\n[exit 0]".into(),
+        ok: true,
+    });
+    let entry = log.add(shell);
+    transcript.event(&Event::Logged(entry.clone()), at(3_000));
+    assert!(!transcript.ticks());
+    let live = screen_at(&mut transcript, 40, 4, at(9_000));
+    assert_eq!(
+        live,
+        [
+            "  ✓ run_command make · 3 s",
+            "  │ one",
+            "  │ [exit 0]",
+            ""
+        ]
+    );
+    let mut stored = empty();
+    stored.load(&[&entry]);
+    let stored = screen_at(&mut stored, 40, 4, at(9_000));
+    assert_eq!(stored[1..], live[1..]);
 }
