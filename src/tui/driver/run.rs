@@ -32,6 +32,9 @@ const FRAME: Duration = Duration::from_millis(16);
 /// Time that a turn has to end when the program does.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Lets the user change a text in an editor; the error is one line.
+pub type Edit = Box<dyn FnMut(&str) -> Result<String, String>>;
+
 /// What the program begins with.
 pub struct Start {
     pub theme: Theme,
@@ -45,8 +48,7 @@ pub struct Start {
     pub stop: Stop,
     /// Counts what of the bundle is in place.
     pub loading: Loading,
-    /// Lets the user change a text in an editor; the error is one line.
-    pub edit: Box<dyn FnMut(&str) -> Result<String, String>>,
+    pub edit: Edit,
     /// A stored session to look at, before anything is opened.
     pub look: Option<Look>,
 }
@@ -127,7 +129,7 @@ struct Program {
     desktop: Desktop,
     stop: Stop,
     loading: Loading,
-    edit: Box<dyn FnMut(&str) -> Result<String, String>>,
+    edit: Edit,
     /// Why there is no conversation.
     failure: Option<String>,
 }
@@ -283,7 +285,7 @@ impl Program {
                 Effect::MoreThinking(keys, tokens) => keys.more_thinking(tokens),
                 Effect::Copy(text) => self.copy(&text)?,
                 Effect::Edit(text) => {
-                    let edited = self.lend(|edit| edit(&text))?;
+                    let edited = self.edit(&text)?;
                     self.app.update(Event::Edited(edited), Instant::now());
                 }
                 Effect::Notify(text) => {
@@ -308,15 +310,13 @@ impl Program {
         Ok(())
     }
 
-    fn lend(
-        &mut self,
-        work: impl FnOnce(&mut dyn FnMut(&str) -> Result<String, String>) -> Result<String, String>,
-    ) -> io::Result<Result<String, String>> {
+    /// Keys are the editor's while it runs.
+    fn edit(&mut self, text: &str) -> io::Result<Result<String, String>> {
         self.hold.hold();
         let Self { surface, edit, .. } = self;
-        let result = surface.lend(|| work(edit));
+        let edited = surface.lend(|| edit(text));
         self.hold.release();
-        result
+        edited
     }
 
     fn suspend(&mut self) -> io::Result<()> {
