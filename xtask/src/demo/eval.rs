@@ -11,7 +11,7 @@ use cairn::chat::{
     ChatEvent, GenerationPrompt, MarkerIds, Message, Parser, ParserOptions, RenderOptions,
     Renderer, Thinking, ToolSpec, coalesce, name_calls,
 };
-use cairn::generate::{Cancel, Event, Generator, Grammar, Request, Sampling};
+use cairn::generate::{Cancel, Event, Generator, Grammar, Request, Sampling, ThinkingKeys};
 use cairn::model::LoadOptions;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -149,7 +149,12 @@ fn reply(
         context: bundle.context,
         thinking: None,
         given: Vec::new(),
+        forced: Vec::new(),
+        after: Vec::new(),
+        nudges: Vec::new(),
+        keys: ThinkingKeys::default(),
         boundaries: Vec::new(),
+        pause: Cancel::default(),
         constraint,
     };
     let mut events = Vec::new();
@@ -158,7 +163,7 @@ fn reply(
             Event::Token(token) => events.extend(parser.push(Some(token.id), &token.text)),
             Event::Finished { tail, .. } => events.extend(parser.push(None, &tail)),
             Event::Failed(reason) => bail!("generation failed: {reason}"),
-            Event::Prefill { .. } | Event::Notice(_) | Event::Started(_) => {}
+            Event::Prefill { .. } | Event::Notice(_) | Event::Started(_) | Event::Nudged(_) => {}
         }
     }
     events.extend(parser.finish());
