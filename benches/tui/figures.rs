@@ -1,6 +1,6 @@
 //! What was measured, with its limits, as lines or as one object.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -30,10 +30,23 @@ impl Figures {
         self.keep(name, value, unit, limit, "");
     }
 
-    /// Frames: the limit is for all but one in a hundred, as other programs run, too.
-    pub fn add_frames(&mut self, name: &str, times: Vec<Duration>, limit: Option<f64>) {
+    /// Frames: the limit is for all but one in a hundred. Those that another program
+    /// interrupted only count where there are no others.
+    pub fn add_frames(&mut self, name: &str, samples: Vec<Sample>, limit: Option<f64>) {
+        let whole = samples.iter().filter(|sample| !sample.interrupted);
+        let mut times: Vec<Duration> = whole.map(|sample| sample.took).collect();
+        let left_out = match times.len() {
+            0 => 0,
+            whole => samples.len() - whole,
+        };
+        if times.is_empty() {
+            times = samples.iter().map(|sample| sample.took).collect();
+        }
         let [median, p99, max] = [0.5, 0.99, 1.0].map(|share| milliseconds(share, &times));
-        let more = format!(", median {median:.2}, max {max:.2}, {} frames", times.len());
+        let more = format!(
+            ", median {median:.2}, max {max:.2}, {} frames, {left_out} left out",
+            times.len()
+        );
         self.keep(name, p99, "ms", limit, &more);
         if let Some(Value::Object(kept)) = self.all.get_mut(name) {
             kept.insert("median".into(), json!(median));
@@ -75,6 +88,33 @@ impl Figures {
     pub fn are_kept(&self) -> bool {
         self.missed == 0
     }
+}
+
+/// How long something took.
+#[derive(Clone, Copy)]
+pub struct Sample {
+    took: Duration,
+    /// Another program had the processor meanwhile.
+    interrupted: bool,
+}
+
+pub fn sample(work: impl FnOnce() -> Result<(), String>) -> Result<Sample, String> {
+    // So that what is left of this turn on the processor is as much as can be.
+    std::thread::yield_now();
+    let before = interruptions();
+    let start = Instant::now();
+    work()?;
+    let took = start.elapsed();
+    let interrupted = before != interruptions();
+    Ok(Sample { took, interrupted })
+}
+
+/// How often this thread had to make way for another, where the system says.
+fn interruptions() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let key = "nonvoluntary_ctxt_switches:";
+    let count = status.lines().find_map(|line| line.strip_prefix(key))?;
+    count.trim().parse().ok()
 }
 
 /// The time that this share of `times` does not exceed.

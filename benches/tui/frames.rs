@@ -7,14 +7,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn::agent::{Event as Said, Glance, Meter, Stats, Thinking};
+use cairn::agent::session::Noted;
+use cairn::agent::{Answer, Event as Said, Glance, Meter, Stats, Thinking};
 use cairn::sandbox::Workspace;
 use cairn::tui::Place;
-use cairn::tui::app::App;
+use cairn::tui::app::{App, Pane};
 use cairn::tui::driver::{Opened, Report};
 use cairn::tui::event::Event;
 use cairn::tui::text::highlight::Highlighter;
 use cairn::tui::theme::Theme;
+use cairn::tui::trace::TraceId;
 use cairn::tui::view::view;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
@@ -24,7 +26,7 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::Effort;
-use crate::figures::Figures;
+use crate::figures::{Figures, Sample, sample};
 use crate::session::{self, Tokens};
 
 const SIZE: Rect = Rect::new(0, 0, 200, 60);
@@ -97,26 +99,47 @@ impl Screen {
     }
 
     /// Lets something happen, and draws it; how long both took.
-    fn frame(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Duration, String> {
+    fn frame(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Sample, String> {
         let events: Vec<Event> = events.into_iter().collect();
-        let start = Instant::now();
-        events.into_iter().for_each(|event| self.happen(event));
-        self.draw().map_err(|e| e.to_string())?;
-        Ok(start.elapsed())
+        sample(|| {
+            events.into_iter().for_each(|event| self.happen(event));
+            self.draw().map_err(|e| e.to_string())
+        })
     }
 
     /// A frame for each of so many keys, which are taken in turn.
-    fn keys(&mut self, count: usize, keys: &[KeyEvent]) -> Result<Vec<Duration>, String> {
+    fn keys(&mut self, count: usize, keys: &[KeyEvent]) -> Result<Vec<Sample>, String> {
         let keys = keys.iter().cycle().take(count);
         keys.map(|key| self.frame([Event::Key(*key)])).collect()
     }
 
-    fn resize(&mut self, size: Rect) -> Result<Duration, String> {
-        let start = Instant::now();
-        self.size = size;
-        self.terminal.resize(size).map_err(|e| e.to_string())?;
-        self.draw().map_err(|e| e.to_string())?;
-        Ok(start.elapsed())
+    /// A frame for each letter; a break is Enter.
+    fn letters(&mut self, letters: &str) -> Result<Vec<Sample>, String> {
+        let code = |letter| match letter {
+            '\n' => KeyCode::Enter,
+            letter => KeyCode::Char(letter),
+        };
+        let keys: Vec<KeyEvent> = letters.chars().map(|one| key(code(one))).collect();
+        self.keys(keys.len(), &keys)
+    }
+
+    /// Goes to a pane.
+    fn focus(&mut self, pane: Pane) -> Result<(), String> {
+        for _ in 0..3 {
+            if self.app.focus == pane {
+                return Ok(());
+            }
+            self.keys(1, &[key(KeyCode::F(6))])?;
+        }
+        Err(format!("no key leads to {pane:?}"))
+    }
+
+    fn resize(&mut self, size: Rect) -> Result<Sample, String> {
+        sample(|| {
+            self.size = size;
+            self.terminal.resize(size).map_err(|e| e.to_string())?;
+            self.draw().map_err(|e| e.to_string())
+        })
     }
 
     /// Waits for colours, and shows them.
@@ -170,17 +193,16 @@ pub fn measure(
     let pages = screen.keys(count, &pages)?;
     figures.add_frames("frame: a page up or down", pages, Some(LIMIT));
 
-    // The conversation's keys, then the reasoning's.
-    let next = key(KeyCode::F(6));
-    screen.keys(2, &[next])?;
+    screen.focus(Pane::Conversation)?;
     let ends = screen.keys(count / 4, &[letter('g'), letter('G')])?;
     figures.add_frames(
         "frame: start and end of the conversation",
         ends,
         Some(LIMIT),
     );
-    screen.keys(2, &[next])?;
+    screen.focus(Pane::Reasoning)?;
     trace(&mut screen, count, figures)?;
+    panels(&mut screen, stream, tokens + count, count, figures)?;
 
     let toggled = screen.keys(count / 4, &[key(KeyCode::F(2))])?;
     figures.add_frames("frame: reasoning shown or hidden", toggled, Some(LIMIT));
@@ -193,6 +215,32 @@ pub fn measure(
     let resized = sizes.map(|size| screen.resize(size));
     let resized = resized.collect::<Result<_, _>>()?;
     figures.add_frames("frame: another width", resized, None);
+    stored(&mut screen, stream, tokens, figures)
+}
+
+/// Answers that were read from disk: two that part in the middle.
+fn stored(
+    screen: &mut Screen,
+    stream: &Tokens,
+    tokens: usize,
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let left: Vec<Noted> = (0..tokens).map(|at| stream.noted(at)).collect();
+    let right = (0..tokens / 2).chain(tokens..tokens + tokens / 2);
+    let right: Vec<Noted> = right.map(|at| stream.noted(at)).collect();
+    let answer = Answer::default();
+    let opened = sample(|| {
+        screen.app.explorer.open(2, &answer, &left);
+        screen.draw().map_err(|e| e.to_string())
+    })?;
+    figures.add_frames("frame: a stored trace opened", vec![opened], None);
+    screen.app.explorer.add(5, &answer, &right);
+    let [left, right] = [2, 5].map(TraceId::Entry);
+    let compared = sample(|| {
+        screen.app.explorer.compare(left, right);
+        screen.draw().map_err(|e| e.to_string())
+    })?;
+    figures.add_frames("frame: two traces compared", vec![compared], None);
     Ok(())
 }
 
@@ -208,6 +256,35 @@ fn trace(screen: &mut Screen, count: usize, figures: &mut Figures) -> Result<(),
     for (name, key) in steps {
         let times = screen.keys(count, &[key])?;
         figures.add_frames(name, times, Some(LIMIT));
+    }
+    Ok(())
+}
+
+/// What is open beside the text, while the answer goes on.
+fn panels(
+    screen: &mut Screen,
+    stream: &Tokens,
+    mut at: usize,
+    count: usize,
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let open: [(&str, &str, &str); 6] = [
+        ("frame: one more token, numbers shown", "i", "i"),
+        ("frame: one more token, routes shown", "r", "r"),
+        ("frame: one more token, all of it a span", "gvG", "v"),
+        ("frame: one more token, a search in it", "/e\n", ""),
+        ("frame: one more token, all folded", "Z", "ZG"),
+        ("frame: one more token, followed at the end", "G", ""),
+    ];
+    for (name, keys, undo) in open {
+        let mut opened = screen.letters(keys)?;
+        let live = (at..at + count / 4).map(|at| screen.frame(token(stream, at)));
+        let live: Vec<Sample> = live.collect::<Result<_, _>>()?;
+        at += count / 4;
+        figures.add_frames(name, live, Some(LIMIT));
+        opened.extend(screen.letters(undo)?);
+        let name = name.replace("frame: one more token, ", "frame: keys that come to ");
+        figures.add_frames(&name, opened, Some(LIMIT));
     }
     Ok(())
 }

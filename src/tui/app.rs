@@ -233,8 +233,11 @@ impl App {
             reasoning,
             ..
         } = self.areas;
-        self.transcript
-            .layout(conversation.width, conversation.height, self.theme, now);
+        // Behind the reasoning it keeps its rows for when it is seen again.
+        if !conversation.is_empty() {
+            self.transcript
+                .layout(conversation.width, conversation.height, self.theme, now);
+        }
         if let Some(overlay) = &mut self.overlay {
             overlay.layout(screen);
         }

@@ -59,6 +59,14 @@ pub fn cell(text: &str, from: usize, column: usize) -> Option<Cell<'_>> {
     })
 }
 
+/// Bytes from `from` on, `most` at most, that are a character and a column each, and no
+/// spaces. A letter that a mark may follow is not among them.
+pub fn plain(text: &str, from: usize, most: usize) -> usize {
+    let bytes = text.as_bytes().get(from..).unwrap_or_default();
+    let is_plain = |pair: &&[u8]| (b'!'..0x7f).contains(&pair[0]) && pair[1].is_ascii();
+    bytes.windows(2).take(most).take_while(is_plain).count()
+}
+
 /// What is drawn of a character, and its columns; 0 is a line break.
 fn shown(raw: &str, column: usize) -> (Cow<'_, str>, usize) {
     match raw {
@@ -111,6 +119,19 @@ mod tests {
         }
         assert_eq!(at, text.len());
         all
+    }
+
+    #[test]
+    fn plain_letters_end_where_more_may_belong_to_them() {
+        let ends = [
+            ("ab c", 0, 9),
+            ("abé", 0, 9),
+            ("abc", 0, 2),
+            ("a\u{301}", 0, 9),
+            ("", 3, 1),
+        ];
+        let ends = ends.map(|(text, from, most)| plain(text, from, most));
+        assert_eq!(ends, [2, 1, 2, 0, 0]);
     }
 
     #[test]

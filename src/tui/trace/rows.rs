@@ -212,9 +212,16 @@ fn row_end(text: &str, from: usize, end: usize, columns: usize) -> RowEnd {
     // After the last space, or beside a wide character.
     let mut between = None;
     let mut is_blank = true;
-    while at < end
-        && let Some(cell) = cells::cell(text, at, used)
-    {
+    while at < end {
+        // Most of a text is words, and all of it is laid out at another width.
+        let word = cells::plain(text, at, columns.saturating_sub(used).min(end - at));
+        if word > 0 {
+            (at, used, is_blank) = (at + word, used + word, false);
+            continue;
+        }
+        let Some(cell) = cells::cell(text, at, used) else {
+            break;
+        };
         if cell.is_break() {
             return match cell.to < end || end == text.len() {
                 true => RowEnd::Cut(cell.to),
