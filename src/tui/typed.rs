@@ -56,7 +56,7 @@ impl App {
                 None => Vec::new(),
             },
             Pane::Conversation => match self.transcript.key(key) {
-                Some(outcome) => self.from_transcript(outcome, now),
+                Some(outcome) => self.said_by_transcript(outcome, now),
                 None => Vec::new(),
             },
         }
@@ -379,7 +379,7 @@ impl App {
         }
     }
 
-    fn from_transcript(&mut self, outcome: transcript::Outcome, now: Instant) -> Vec<Effect> {
+    fn said_by_transcript(&mut self, outcome: transcript::Outcome, now: Instant) -> Vec<Effect> {
         match outcome {
             transcript::Outcome::Copy(text) => {
                 self.say_briefly("copied", now);

@@ -63,10 +63,9 @@ impl History {
             let found = match &now {
                 Node::File { size, .. } if *size <= MOST => {
                     let shown = path.0.to_string_lossy();
-                    workspace.read(&shown, MOST).map_or_else(
-                        |error| Content::Other(error.to_string()),
-                        |bytes| text(bytes),
-                    )
+                    workspace
+                        .read(&shown, MOST)
+                        .map_or_else(|error| Content::Other(error.to_string()), text)
                 }
                 other => named(other),
             };

@@ -32,6 +32,9 @@ const FRAME: Duration = Duration::from_millis(16);
 /// Time that a turn has to end when the program does.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Lets the user change a text in an editor; the error is one line.
+pub type Edit = Box<dyn FnMut(&str) -> Result<String, String>>;
+
 /// What the program begins with.
 pub struct Start {
     pub theme: Theme,
@@ -45,8 +48,7 @@ pub struct Start {
     pub stop: Stop,
     /// Counts what of the bundle is in place.
     pub loading: Loading,
-    /// Lets the user change a text in an editor; the error is one line.
-    pub edit: Box<dyn FnMut(&str) -> Result<String, String>>,
+    pub edit: Edit,
     /// A stored session to look at, before anything is opened.
     pub look: Option<Look>,
 }
@@ -127,7 +129,7 @@ struct Program {
     desktop: Desktop,
     stop: Stop,
     loading: Loading,
-    edit: Box<dyn FnMut(&str) -> Result<String, String>>,
+    edit: Edit,
     /// Why there is no conversation.
     failure: Option<String>,
 }
