@@ -41,7 +41,7 @@ impl Row {
         }
     }
 
-    /// The rows of a line; `columns` and `indent` as for [`super::wrap`].
+    /// The rows of a line; `columns` and `indent` as for [`super::wrap()`].
     pub fn wrapped(line: &Line<'_>, columns: usize, indent: usize) -> Vec<Self> {
         let pieces = wrap_joined(line, columns, indent);
         let last = pieces.len().saturating_sub(1);

@@ -226,7 +226,12 @@ fn a_command_of_the_users_own_is_one_card() {
     let live = screen_at(&mut transcript, 40, 4, at(9_000));
     assert_eq!(
         live,
-        ["  ✓ run_command make · 3.0 s", "  │ one", "  │ [exit 0]", ""]
+        [
+            "  ✓ run_command make · 3.0 s",
+            "  │ one",
+            "  │ [exit 0]",
+            ""
+        ]
     );
     let mut stored = empty();
     stored.load(&[&entry]);
