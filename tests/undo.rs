@@ -1,7 +1,7 @@
 //! Undo through the toolbox: whatever tools and confined commands did in a turn,
 //! undoing it restores every byte, mode and link that is covered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -107,7 +107,7 @@ impl Yard {
 
     /// All that undo covers here.
     fn picture(&self) -> Picture {
-        let mut picture = Picture::new();
+        let mut picture = Picture::default();
         self.look(Path::new(""), &mut picture);
         picture
     }
@@ -123,7 +123,7 @@ impl Yard {
             return true;
         }
         let mut ignored = false;
-        let before = picture.len();
+        let before = picture.nodes.len();
         let content = if kind.is_symlink() {
             fs::read_link(&full).unwrap().into_os_string().into_vec()
         } else if kind.is_dir() {
@@ -134,14 +134,35 @@ impl Yard {
         } else {
             fs::read(&full).unwrap()
         };
-        if !ignored || picture.len() > before {
-            picture.insert(path.to_owned(), (found.mode(), content));
+        if !ignored || picture.nodes.len() > before {
+            let node = (found.mode(), content);
+            picture.nodes.insert(path.to_owned(), node);
+        } else {
+            picture.hollow.insert(path.to_owned());
         }
         ignored
     }
 }
 
-type Picture = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+/// What is in the workspace, by mode and content.
+#[derive(Clone, Debug, Default)]
+struct Picture {
+    nodes: BTreeMap<PathBuf, (u32, Vec<u8>)>,
+    /// Folders that hold nothing but what is ignored.
+    hollow: BTreeSet<PathBuf>,
+}
+
+impl PartialEq for Picture {
+    /// A folder that is hollow in one of two may be there or not in the other.
+    fn eq(&self, other: &Self) -> bool {
+        let counts = |(path, (mode, _)): &(&PathBuf, &(u32, Vec<u8>))| {
+            let hollow = self.hollow.contains(*path) || other.hollow.contains(*path);
+            !hollow || mode & 0o170_000 != 0o040_000
+        };
+        let [one, two] = [self, other].map(|picture| picture.nodes.iter().filter(counts));
+        one.eq(two)
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Op {

@@ -68,11 +68,11 @@ mod tests {
     fn every_change_is_told() {
         let text = |text: &str| Content::Text(text.to_owned());
         let both = changed(text("a\nb\n"), text("a\nc\n"));
-        assert_eq!(both, "--- a.txt\n+++ a.txt\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n");
+        assert_eq!(both, "--- a.txt\n+++ a.txt\n@@ -1,2 +1,2 @@\n a\n-b\n+c");
         let made = changed(Content::Absent, text("a\n"));
-        assert_eq!(made, "--- /dev/null\n+++ a.txt\n@@ -0,0 +1 @@\n+a\n");
+        assert_eq!(made, "--- /dev/null\n+++ a.txt\n@@ -0,0 +1 @@\n+a");
         let gone = changed(text("a\n"), Content::Absent);
-        assert_eq!(gone, "--- a.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n");
+        assert_eq!(gone, "--- a.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-a");
         let other = changed(Content::Other("a binary file".into()), Content::Absent);
         assert_eq!(
             other,

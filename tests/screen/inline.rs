@@ -20,7 +20,7 @@ fn what_is_finished_stays_in_the_terminal() {
     // Help takes the other screen, and gives this one back.
     let before = terminal.settled();
     terminal.press("\x1bOP");
-    terminal.wait("everywhere");
+    terminal.wait("┌ Help");
     assert!(terminal.is_alternate());
     terminal.press("\x1b");
     terminal.wait("─ Message");
