@@ -42,7 +42,17 @@ impl History {
             .chain(lines)
             .collect::<String>();
         let beside = path.with_extension("new");
-        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                std::fs::rename(&beside, path)
+            });
         // It stays as it is, if it can't be.
         drop(written);
     }
@@ -62,5 +72,25 @@ impl History {
         let new = file.metadata().is_ok_and(|data| data.len() == 0);
         let version = if new { HEADER } else { "" };
         let _ = file.write_all(format!("{version}{}\n", encode(message)).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_older_file_is_renewed_and_stays_the_users_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history");
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        let mut history = History::at(Some(path.clone()));
+        history.add("three\nlines");
+        assert_eq!(history.load(), ["one", "two", "three\nlines"]);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with(HEADER));
     }
 }
