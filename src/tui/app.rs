@@ -183,10 +183,6 @@ impl App {
         }
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
-    }
-
     /// Shows that the bundle is being opened.
     pub(super) fn load(&mut self, now: Instant) {
         let loading = format!("loading {}", self.name);

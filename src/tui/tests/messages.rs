@@ -72,7 +72,7 @@ fn what_waits_is_sent_turn_by_turn() {
     assert_eq!(world.app.phase, work("one moment"));
     assert_eq!(world.idle(), ["Job(Turn(\"b\"))"]);
     assert_eq!(world.idle(), [""; 0]);
-    assert!(world.app.is_idle());
+    assert_eq!(world.app.phase, Phase::Idle);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn commands_are_obeyed_and_own_ones_are_messages() {
 fn an_unknown_command_is_told_the_nearest() {
     let mut world = World::usual();
     assert_eq!(say(&mut world, "/hlep me"), ["Remember(\"/hlep me\")"]);
-    assert!(world.app.is_idle());
+    assert_eq!(world.app.phase, Phase::Idle);
     let rows = world.rows(world.app.areas.conversation).join("\n");
     assert!(
         rows.contains("no command /hlep; the nearest is /help"),

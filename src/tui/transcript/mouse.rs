@@ -62,12 +62,6 @@ impl Transcript {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Takes the selection away.
-    pub fn deselect(&mut self) {
-        self.drag = None;
-        self.selected = None;
-    }
-
     /// Columns of a row that are selected; the second one is the first that is not.
     pub(super) fn selected_columns(&self, place: Place) -> Option<(usize, usize)> {
         let drag = self.drag.filter(|drag| drag.moved)?;
