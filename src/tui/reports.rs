@@ -1,7 +1,7 @@
 //! What the agent reports, on the screen.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::app::{App, Asked, Attention, Pane, Phase, Place};
 use super::driver::{Chore, Finished, Job, Look, Opened, Report, Rest};
@@ -23,7 +23,9 @@ impl App {
             Report::Failed(exit, _) => vec![Effect::Leave(exit)],
             Report::Event(event) => self.agent_event(&event, now),
             Report::Token(noted) => {
-                self.speed.token(now);
+                // When it was made: several may come to the screen at once.
+                let made = Duration::from_millis(noted.millis.into());
+                self.speed.token(self.started + made);
                 self.generated += 1;
                 self.explorer.push(&noted);
                 Vec::new()
